@@ -1,0 +1,73 @@
+"""What raysearch raises. Every message names what was wrong, what was got and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RaysearchError(Exception):
+    """Base of all errors that a user can mend. The command line prints the message and exits with 1."""
+
+
+class ConfigError(RaysearchError):
+    """A setting is unknown, of the wrong kind or out of range."""
+
+
+class SpaceError(RaysearchError):
+    """A search space cannot be used as written."""
+
+
+class DataError(RaysearchError):
+    """A table cannot be read, or cannot be tuned on."""
+
+
+class ClusterError(RaysearchError):
+    """No Ray cluster answers at the address, or it lacks what was asked for."""
+
+
+class TrackingError(RaysearchError):
+    """No MLflow store answers at the tracking address."""
+
+
+class StudyError(RaysearchError):
+    """A study cannot be made, found, continued or finished."""
+
+
+class Problems:
+    """Gathers everything that is wrong, to tell it at once.
+
+    Example:
+        problems = Problems("config")
+        problems.add("trials: got 0, must be at least 1")
+        problems.raise_as(ConfigError)
+    """
+
+    def __init__(self, about: str) -> None:
+        self.about = about
+        self.found: list[str] = []
+
+    def add(self, problem: str) -> None:
+        self.found.append(problem)
+
+    def raise_as(self, error: type[RaysearchError]) -> None:
+        """Raise ``error`` with all problems, or return when there are none."""
+        if not self.found:
+            return
+        if len(self.found) == 1:
+            raise error(f"{self.about}: {self.found[0]}")
+        listed = "\n".join(f"  - {problem}" for problem in self.found)
+        raise error(f"{self.about}: {len(self.found)} problems\n{listed}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint such as ``; did you mean 'trials'?``, or an empty string."""
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{match[0]}'?" if match else ""
+
+
+def listing(names: Iterable[str], most: int = 12) -> str:
+    """Return the names, comma separated, cut after ``most`` with the number left out."""
+    names = list(names)
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,188 @@
+"""The nouns: frozen records that travel between the rooms. No behaviour beyond what a reader expects of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+TrialState = Literal["finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class ColumnQuality:
+    """What one column of the user's table looks like.
+
+    Attributes:
+        kind: number, boolean, category, datetime, time, duration, nested or empty.
+        missing: rows without a value (null or NaN).
+        distinct: distinct values, missing not counted.
+        note: why the column is left out of the features or deserves a look; empty when nothing is odd.
+    """
+
+    name: str
+    kind: str
+    missing: int
+    distinct: int
+    used: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DataQuality:
+    """The data quality report: rows are those of the user's table, before any were left out."""
+
+    rows: int
+    columns: tuple[ColumnQuality, ...]
+    duplicate_rows: int
+    rows_without_target: int
+    constant_columns: tuple[str, ...]
+    id_like_columns: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What identifies a dataset in the record.
+
+    Attributes:
+        digest: 36 hexadecimal characters of the SHA-256 of all cells, names and types.
+        schema: (column, Arrow type) in the table's order.
+        split: rows by part, e.g. {"train": 6000, "valid": 1500, "test": 1900, "purged": 210}.
+    """
+
+    name: str
+    source: str
+    digest: str
+    rows: int
+    schema: tuple[tuple[str, str], ...]
+    split: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A trial's score at one step of its training.
+
+    Attributes:
+        step: boosting rounds done.
+        metrics: flat names, in the target's original units, e.g. {"valid_pinball_loss_avg": 0.9}.
+    """
+
+    step: int
+    score: float
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One trial, when it has ended.
+
+    Attributes:
+        number: the trial's number in its study, from 0.
+        key: unique for ever; a trial that is tried again after a fault keeps it.
+        model: "lightgbm" or "xgboost".
+        params: as sampled (with "model" and prefixed names where the library is part of the search).
+        fit_params: as given to the library.
+        score: valid_pinball_loss_avg in the target's original units (lower is better); None when failed.
+        metrics: final metrics, flat names and sections.
+        history: scores at the rungs.
+        started_s, ended_s: seconds since the epoch.
+    """
+
+    number: int
+    key: str
+    model: str
+    params: Mapping[str, Any]
+    fit_params: Mapping[str, Any]
+    state: TrialState
+    score: float | None
+    rounds: int
+    metrics: Mapping[str, float]
+    history: tuple[Rung, ...]
+    started_s: float
+    ended_s: float
+    reason: str = ""
+    default: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds from start to end."""
+        return self.ended_s - self.started_s
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Coverage of one interval, with what it claims.
+
+    Attributes:
+        nominal: share of rows that should lie inside, e.g. 0.9.
+        low, high: 95 % confidence limits of the coverage.
+        width: mean width, in the target's units.
+    """
+
+    nominal: float
+    coverage: float
+    low: float
+    high: float
+    width: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a forecaster does on rows, in the target's original units.
+
+    Attributes:
+        part: "test", or "valid" where no rows were held out for a test.
+        metrics: flat names (``pinball_loss_avg``, ``coverage_90``, ...) and sections (``pinball/q0.05``),
+            without the part's prefix.
+        reliability: for each level the share of rows at or below its quantile.
+        groups: by group value, its intervals (widest first).
+    """
+
+    part: str
+    rows: int
+    metrics: Mapping[str, float]
+    intervals: tuple[Interval, ...]
+    reliability: Mapping[float, float]
+    groups: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The tuned model against the untuned default on the same rows, paired row by row.
+
+    Attributes:
+        gain_percent: by how much the tuned model's average pinball loss is lower.
+        low_percent, high_percent: 95 % interval of the gain (block bootstrap where rows are ordered in time).
+    """
+
+    part: str
+    tuned: float
+    default: float
+    gain_percent: float
+    low_percent: float
+    high_percent: float
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study that has ended, as told at the end, in ``result.json`` and by ``--json``.
+
+    Attributes:
+        stopped_by: "trials", "time", "patience" or "interrupt".
+        wall_s: seconds of the whole command.
+    """
+
+    study: str
+    parent_run_id: str | None
+    tracking_uri: str | None
+    trials: Mapping[str, int]
+    best: TrialResult
+    default: TrialResult | None
+    evaluation: Evaluation
+    comparison: Comparison | None
+    model_path: str
+    report_path: str
+    stopped_by: str
+    wall_s: float
