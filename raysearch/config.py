@@ -132,8 +132,13 @@ def load_config(
     own_table = in_memory or any(given.get("data", {}).get(key) is not None for key in ("path", "builtin"))
     merged = _read_yaml(shipped("config") / "default.yaml", problems)
     if not own_table:
-        _overlay(merged, _read_yaml(shipped("config") / "experiments" / f"{DEFAULT_EXPERIMENT}.yaml", problems))
+        _overlay(
+            merged, _read_yaml(shipped("config") / "experiments" / f"{DEFAULT_EXPERIMENT}.yaml", problems)
+        )
     _overlay(merged, given, problems)
+    search = given.get("search", {})
+    if search.get("time_budget_s") is not None and "trials" not in search:
+        merged["search"]["trials"] = None  # who gives only a time wants as many trials as it allows
     return make_config(merged, problems, in_memory=in_memory)
 
 
@@ -163,7 +168,9 @@ def _read_file(file: str | Path | None, problems: Problems) -> dict[str, dict[st
     if file is None:
         return {}
     path = Path(file)
-    names = {p.stem: p for p in [*shipped("config").glob("*.yaml"), *shipped("config").glob("experiments/*.yaml")]}
+    names = {
+        p.stem: p for p in [*shipped("config").glob("*.yaml"), *shipped("config").glob("experiments/*.yaml")]
+    }
     if not path.is_file():
         if str(file) not in names:
             problems.add(
@@ -214,8 +221,12 @@ def _overlay(
             if problems and key not in base[section]:
                 known = [f"{s}.{k}" for s, part in base.items() for k in part]
                 elsewhere = [name for name in known if name.endswith(f".{key}")]
-                hint = f"; did you mean '{elsewhere[0]}'?" if elsewhere else nearest(f"{section}.{key}", known)
-                problems.add(f"unknown key '{section}.{key}'{hint} (known in {section}: {listing(base[section])})")
+                hint = (
+                    f"; did you mean '{elsewhere[0]}'?" if elsewhere else nearest(f"{section}.{key}", known)
+                )
+                problems.add(
+                    f"unknown key '{section}.{key}'{hint} (known in {section}: {listing(base[section])})"
+                )
                 continue
             base.setdefault(section, {})[key] = value
 
@@ -231,7 +242,12 @@ def _coerce(name: str, value: Any, kind: Any, problems: Problems) -> Any:
         return tuple(_coerce(name, item, typing.get_args(wanted)[0], problems) for item in items)
     if wanted is bool and isinstance(value, bool):
         return value
-    if wanted is int and isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
+    if (
+        wanted is int
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and value == int(value)
+    ):
         return int(value)
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
