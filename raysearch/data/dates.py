@@ -1,0 +1,103 @@
+"""Texts that are dates, points in time, and the calendar features that are made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Times = npt.NDArray[np.datetime64]
+
+ISO = "ISO8601"
+_ISO_SHAPE = (
+    r"^\s*\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?)?\s*$"
+)
+_SHAPE = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+_DAYS = ("%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+FORMATS = (ISO, *(day + clock for clock in _CLOCKS for day in _DAYS))
+PARTS = ("year", "month", "day", "weekday", "day of year", "hour", "minute")
+
+
+def find_format(texts: Any, share: float = 0.99) -> str | None:
+    """Return the one of ``FORMATS`` that reads most of the texts, or None where none reads ``share`` of them.
+
+    Args:
+        texts: pa.Array of distinct strings, without nulls.
+    """
+    if not len(texts):
+        return None
+    sample = texts.slice(0, 100)
+    if pc.mean(pc.match_substring_regex(sample, _SHAPE).cast(pa.int8())).as_py() < share - 0.02:
+        return None
+    # The sample may hold one odd text more than the whole; formats that are no better are not tried again.
+    shares = {form: _share_read(sample, form) for form in FORMATS}
+    likely = [form for form in FORMATS if shares[form] >= share - 0.02 and shares[form] > 0]
+    whole = {form: shares[form] if len(texts) == len(sample) else _share_read(texts, form) for form in likely}
+    best = max(whole, key=lambda form: whole[form], default=None)
+    return best if best is not None and whole[best] >= share else None
+
+
+def _share_read(texts: Any, form: str) -> float:
+    return 1.0 - float(np.isnat(parse(texts, form)).mean())
+
+
+def parse(texts: Any, form: str) -> Times:
+    """Return datetime64[us] of each text, NaT where it is not a date of that format.
+
+    Texts that name their offset from UTC (ISO only) become UTC.
+    """
+    found = np.full(len(texts), np.datetime64("NaT", "us"))
+    words = texts.to_numpy(zero_copy_only=False)
+    if form == ISO:
+        fits = pc.match_substring_regex(texts, _ISO_SHAPE).to_numpy(zero_copy_only=False)
+        fits = fits.astype(bool)
+        if fits.any():
+            plain = pc.replace_substring_regex(
+                pc.utf8_trim_whitespace(texts.filter(pa.array(fits))), " ?UTC$", "Z"
+            ).to_numpy(zero_copy_only=False)
+            found[fits] = _naive(pd.to_datetime(plain, format=ISO, errors="coerce", utc=True))
+        return found
+    read = pd.to_datetime(pd.Series(words, dtype=object).str.strip(), format=form, errors="coerce")
+    return _naive(pd.DatetimeIndex(read))
+
+
+def _naive(index: Any) -> Times:
+    if index.tz is not None:
+        index = index.tz_convert("UTC").tz_localize(None)
+    return np.asarray(index.as_unit("us").to_numpy(), dtype="datetime64[us]")
+
+
+def instants(array: Any) -> Times:
+    """Return datetime64[us] of a date or timestamp array; those with a time zone in UTC."""
+    kind = array.type
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        array = array.cast(pa.timestamp(kind.unit))
+    plain = array.cast(pa.timestamp("us"), safe=False)
+    return np.asarray(plain.to_numpy(zero_copy_only=False), dtype="datetime64[us]")
+
+
+def in_zone(times: Times, zone: str) -> Times:
+    """Return the wall clock in ``zone`` of times that are in UTC."""
+    # pandas brings its own time zone data; pyarrow needs the system's, which slim containers lack.
+    local = pd.DatetimeIndex(times).tz_localize("UTC").tz_convert(zone).tz_localize(None)
+    return np.asarray(local.as_unit("us").to_numpy(), dtype="datetime64[us]")
+
+
+def calendar(times: Times, part: str) -> npt.NDArray[np.float64]:
+    """Return one of ``PARTS`` for each time, NaN where there is none; weekday counts from Monday = 0."""
+    functions = {
+        "year": pc.year,
+        "month": pc.month,
+        "day": pc.day,
+        "weekday": pc.day_of_week,
+        "day of year": pc.day_of_year,
+        "hour": pc.hour,
+        "minute": pc.minute,
+    }
+    values = functions[part](pa.array(times)).cast(pa.float64())
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -1,0 +1,235 @@
+"""From what the user gave to what trials share: one Arrow table of floats, its parts, and its facts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from raysearch.config import Config, DataConfig
+from raysearch.data.address import redact
+from raysearch.data.check import Usable, check_table
+from raysearch.data.digest import table_digest
+from raysearch.data.encode import Encoder
+from raysearch.data.nav import load_builtin
+from raysearch.data.quality import assess
+from raysearch.data.read import read_table
+from raysearch.data.split import Keys, Split, split_rows
+from raysearch.data.transform import Transform
+from raysearch.errors import DataError
+from raysearch.records import DataQuality, DatasetFacts
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table made ready for trials.
+
+    Attributes:
+        table: rows in the order train, valid, test: features f0..fN (float32 or float64, missing is NaN),
+            "target" (float64, in its own units) and, where the transform has one, "anchor" (float64).
+        parts: "train", "valid", "test" -> (start, stop) in the table; test may be empty.
+        groups: [rows] str, or None.
+        times: [rows] datetime64[us] (UTC) or float64, or None.
+        positions: [rows] row number in the user's table; those of a test table count on from its end.
+    """
+
+    table: pa.Table
+    parts: Mapping[str, tuple[int, int]]
+    groups: Any
+    times: Any
+    positions: npt.NDArray[np.int64]
+    encoder: Encoder
+    transform: Transform
+    facts: DatasetFacts
+    quality: DataQuality
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A user's table with its usable rows."""
+
+    table: Any
+    usable: Usable
+    name: str
+    source: str
+
+
+def prepare(config: Config, table: Any | None = None) -> Dataset:
+    """Read, check, split and encode the table of a study.
+
+    Features, encoding and the train and valid parts never depend on what test rows hold, only on how many
+    there are and when.
+
+    Args:
+        table: an object or path as in ``read_table``, in place of ``config.data.path``.
+
+    Raises:
+        DataError: the table cannot be read or tuned on; all problems of a table at once.
+    """
+    data = config.data
+    by_time = config.split.by == "time" or (config.split.by == "auto" and data.time is not None)
+    main = _given(config, table, by_time)
+    extra = _given_test(data, by_time, main) if data.test_path else None
+    keys = Keys(
+        len(main.usable.rows),
+        main.usable.times,
+        main.usable.groups,
+        None if extra is None else extra.usable.times,
+    )
+    split = split_rows(keys, config.split, config.search.seed, test=extra is None)
+    return _assemble(config, main, extra, split)
+
+
+def _given(config: Config, table: Any | None, by_time: bool) -> _Given:
+    data = config.data
+    source: Any = data.path if table is None else table
+    if source is None and data.builtin is None:
+        raise DataError("data: no table is given; name a file with --data, or pass a DataFrame")
+    if source is None:
+        name = str(data.builtin)
+        read, told = load_builtin(name), f"builtin:{name}"
+    elif isinstance(source, str | os.PathLike):
+        told = redact(os.fspath(source))
+        name = PurePosixPath(told.replace("\\", "/")).name.split(".")[0] or "table"
+        read = read_table(source)
+    else:
+        name, told = "table", f"in memory ({type(source).__module__.partition('.')[0]})"
+        read = read_table(source)
+    where = "data" if told.startswith("in memory") else f"data: {told}"
+    return _Given(read, check_table(read, data, where, by_time=by_time), name, told)
+
+
+def _given_test(data: DataConfig, by_time: bool, main: _Given) -> _Given:
+    told = redact(str(data.test_path))
+    read = read_table(str(data.test_path), "test data")
+    usable = check_table(read, data, f"test data: {told}", by_time=by_time, test=True)
+    times = main.usable.times
+    if times is not None and times.dtype.kind != usable.times.dtype.kind:
+        raise DataError(
+            f"test data: time column {data.time!r} holds {_told(usable.times)}, "
+            f"in the data it holds {_told(times)}"
+        )
+    return _Given(read, usable, "", told)
+
+
+def _told(times: Any) -> str:
+    return "dates" if times.dtype.kind == "M" else "numbers"
+
+
+def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) -> Dataset:
+    data = config.data
+    columns, reasons = _feature_columns(main.table, data, main.usable.times)
+    seen = np.concatenate([split.train, split.valid])
+    fitted = _take(main.table, columns, main.usable.rows[seen])
+    encoder = Encoder.fit(fitted, columns, left_out=reasons)
+    known = encoder.transform(fitted)
+    tested = main if extra is None else extra
+    rows = split.test if extra is None else np.arange(len(extra.usable.rows))
+    unseen = encoder.transform(_take(tested.table, columns, tested.usable.rows[rows]))
+    warnings = [*main.usable.warnings, *known.warnings]
+    if extra is not None:
+        warnings += [f"test data: {text}" for text in (*extra.usable.warnings, *unseen.warnings)]
+        warnings += _overlaps(main.usable, extra.usable, split)
+    transform = Transform(data.transform, data.anchor)
+    picked = _Picked(main.usable, seen, tested.usable, rows)
+    table = pa.concat_tables([known.features, unseen.features]).append_column(
+        "target", pa.array(picked.join("target"))
+    )
+    if transform.anchor is not None:
+        table = table.append_column("anchor", pa.array(picked.join("anchor")))
+    train, valid = len(split.train), len(seen)
+    offset = 0 if extra is None else main.table.num_rows
+    return Dataset(
+        table=table.combine_chunks(),
+        parts={"train": (0, train), "valid": (train, valid), "test": (valid, table.num_rows)},
+        groups=picked.join("groups") if data.group else None,
+        times=picked.join("times") if data.time else None,
+        positions=np.concatenate([main.usable.rows[seen], tested.usable.rows[rows] + offset]),
+        encoder=encoder,
+        transform=transform,
+        facts=_facts(main, extra, split, len(rows)),
+        quality=assess(
+            main.table,
+            encoder,
+            keys={getattr(data, role) or "": role for role in ("anchor", "time", "group", "target")},
+            without_target=main.usable.without_target,
+            warnings=warnings,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """The rows of training and validation, then those of the test."""
+
+    main: Usable
+    seen: Any
+    test: Usable
+    rows: Any
+
+    def join(self, what: str) -> Any:
+        return np.concatenate([getattr(self.main, what)[self.seen], getattr(self.test, what)[self.rows]])
+
+
+def _feature_columns(table: Any, data: DataConfig, times: Any) -> tuple[list[str], dict[str, str]]:
+    """Return the columns to learn from in the table's order, and why the others are left out."""
+    reasons: dict[str, str] = {}
+    columns = []
+    for name in table.column_names:
+        if name == data.target:
+            continue
+        if name in data.drop:
+            reasons[name] = "dropped by the settings"
+        elif data.features is not None and name not in data.features:
+            reasons[name] = "not among the features of the settings"
+        elif name == data.time and times.dtype.kind == "f":
+            reasons[name] = "a running number for the time: it would only tell rows apart"
+        else:
+            columns.append(name)
+    return columns, reasons
+
+
+def _take(table: Any, columns: list[str], rows: Any) -> Any:
+    chosen = table.select([name for name in columns if name in table.column_names])
+    if len(rows) and len(rows) == rows[-1] - rows[0] + 1 and bool((np.diff(rows) == 1).all()):
+        return chosen.slice(int(rows[0]), len(rows))
+    return chosen.take(pa.array(rows))
+
+
+def _overlaps(main: Usable, extra: Usable, split: Split) -> list[str]:
+    told = []
+    seen = np.concatenate([split.train, split.valid])
+    if split.by == "time" and extra.times is not None and len(extra.times):
+        after = int((main.times[seen] >= extra.times.min()).sum())
+        if after:
+            told.append(f"test data: begins before {after:,} rows of the training data end")
+    if split.by == "group" and extra.groups is not None:
+        shared = np.intersect1d(main.groups[seen], extra.groups)
+        if len(shared):
+            told.append(
+                f"test data: shares {len(shared):,} groups with the training data, e.g. {str(shared[0])!r}"
+            )
+    return told
+
+
+def _facts(main: _Given, extra: _Given | None, split: Split, tested: int) -> DatasetFacts:
+    tables = [main.table] if extra is None else [main.table, extra.table]
+    return DatasetFacts(
+        name=main.name,
+        source=main.source if extra is None else f"{main.source} and {extra.source}",
+        digest=table_digest(*tables),
+        rows=sum(table.num_rows for table in tables),
+        schema=tuple((field.name, str(field.type)) for field in main.table.schema),
+        split={
+            "train": len(split.train),
+            "valid": len(split.valid),
+            "test": tested,
+            "purged": split.purged,
+        },
+    )

@@ -1,0 +1,152 @@
+"""Anything that holds a table becomes one checked Arrow table."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+
+from raysearch.data.address import Source, brief, find_source
+from raysearch.data.content import check_content
+from raysearch.data.csv_file import read_csv
+from raysearch.data.objects import normal, table_of
+from raysearch.errors import DataError, Problems, listing
+
+_MOST_UNPACKED = 4 << 30  # bytes of an unpacked .xlsx; a larger one is a mistake or an attack
+
+
+def read_table(source: Any, role: str = "data") -> pa.Table:
+    """Read a table from a file, an address or an object.
+
+    Args:
+        source: a path or address ending in .csv, .csv.gz, .parquet, .pq, .arrow, .feather, .ipc or .xlsx; or
+            a pandas or polars DataFrame, a pa.Table or anything with ``__arrow_c_stream__``.
+        role: what the table is, for messages: "data", "test data", ...
+
+    Returns:
+        pa.Table with at least two columns of distinct, non-empty names, and at least one row.
+
+    Raises:
+        DataError: the table is not there or cannot be read; one message says what would be right.
+    """
+    if isinstance(source, str | os.PathLike):
+        found = find_source(source, role)
+        check_content(found, role)
+        table = _read_file(found, role)
+        where = f"{role}: {found.address}"
+    else:
+        table = table_of(source, role)
+        where = role
+    _check_shape(table, where)
+    return table
+
+
+def _read_file(source: Source, role: str) -> Any:
+    readers: dict[str, Callable[[Source, str], Any]] = {
+        ".csv": read_csv,
+        ".csv.gz": read_csv,
+        ".parquet": _read_parquet,
+        ".pq": _read_parquet,
+        ".xlsx": _read_excel,
+    }
+    reader = readers.get(source.ending, _read_arrow)
+    try:
+        return reader(source, role)
+    except PermissionError as error:
+        raise DataError(f"{role}: no permission to read {source.address}") from error
+    except (pa.ArrowException, OSError, MemoryError, NotImplementedError, UnicodeDecodeError) as error:
+        raise DataError(f"{role}: {source.address} cannot be read: {brief(error)}") from error
+
+
+def _read_parquet(source: Source, role: str) -> Any:
+    with source.open() as file:
+        try:
+            return normal(pq.ParquetFile(file).read())
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{role}: {source.address} is a damaged or cut-off Parquet file: {brief(error)}"
+            ) from error
+
+
+def _read_arrow(source: Source, role: str) -> Any:
+    with source.open() as file:
+        start = bytes(file.read(6))
+        file.seek(0)
+        try:
+            if start.startswith(b"FEA1"):
+                import pyarrow.feather as feather
+
+                return normal(feather.read_table(file))
+            opened = ipc.open_file(file) if start == b"ARROW1" else ipc.open_stream(file)
+            return normal(opened.read_all())
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{role}: {source.address} is a damaged or cut-off Arrow file: {brief(error)}"
+            ) from error
+
+
+def _read_excel(source: Source, role: str) -> Any:
+    with source.open() as file:
+        _check_workbook(file, source, role)
+        file.seek(0)
+        try:
+            frame = pd.read_excel(file, engine="calamine")
+            file.seek(0)
+            head = pd.read_excel(file, engine="calamine", header=None, nrows=1, dtype=object)
+        except Exception as error:  # calamine's own error classes are not public
+            raise DataError(
+                f"{role}: {source.address} is not an Excel workbook that can be read: {brief(error)}"
+            ) from error
+    if frame.shape[1] == 0:
+        raise DataError(f"{role}: {source.address}: the first sheet is empty")
+    # pandas renames doubled and empty names; the sheet's own ones are what the user knows.
+    told = [None if pd.isna(name) else str(name) for name in head.iloc[0]] if len(head) else []
+    names = [*told, *[None] * frame.shape[1]][: frame.shape[1]]
+    kept = [i for i, name in enumerate(names) if name is not None or not frame.iloc[:, i].isna().all()]
+    frame = frame.iloc[:, kept].dropna(how="all", ignore_index=True)
+    frame.columns = pd.Index([names[i] or "" for i in kept], dtype=object)
+    return table_of(frame, role)
+
+
+def _check_workbook(file: Any, source: Source, role: str) -> None:
+    try:
+        entries = zipfile.ZipFile(file).infolist()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{role}: {source.address} is a damaged Excel workbook: {brief(error)}") from error
+    if not any(entry.filename.startswith("xl/") for entry in entries):
+        raise DataError(
+            f"{role}: {source.address} is a zip file, not an Excel workbook as its ending says; "
+            "unpack it first"
+        )
+    size = sum(entry.file_size for entry in entries)
+    if size > _MOST_UNPACKED:
+        raise DataError(
+            f"{role}: {source.address} unpacks to {size / 2**30:.0f} GB; save so large a table as .parquet"
+        )
+
+
+def _check_shape(table: Any, where: str) -> None:
+    problems = Problems(where)
+    names = table.column_names
+    unnamed = [str(i + 1) for i, name in enumerate(names) if not name.strip()]
+    if unnamed:
+        problems.add(
+            f"column {', '.join(unnamed[:8])} has no name; name it in the header, or leave it out "
+            "(pandas writes such a column unless told index=False)"
+        )
+    doubled = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
+    if doubled:
+        problems.add(f"column names stand twice: {listing(doubled)}; give each column a name of its own")
+    if len(names) < 2:
+        got = f"only one column ({names[0]!r})" if names else "no columns"
+        problems.add(f"{got}; a table needs a target and at least one more")
+    if table.num_rows == 0:
+        problems.add(f"no rows, only the names of {len(names)} columns")
+    problems.raise_as(DataError)

@@ -1,0 +1,182 @@
+"""Which row serves for what: training, validation, test; by time, by group or at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raysearch.config import SplitConfig
+from raysearch.errors import DataError
+
+Ints = npt.NDArray[np.int64]
+_LEAST = {"train": 10, "valid": 2, "test": 2}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What rows can be split by.
+
+    Attributes:
+        rows: how many.
+        times: [rows] sortable, none missing; or None.
+        groups: [rows] str; or None.
+        test_times: times of a test table of its own, which lies behind all else; or None.
+    """
+
+    rows: int
+    times: Any = None
+    groups: Any = None
+    test_times: Any = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers by part; each row stands at most once."""
+
+    train: Ints
+    valid: Ints
+    test: Ints
+    purged: int
+    by: str
+
+
+def split_rows(keys: Keys, settings: SplitConfig, seed: int, *, test: bool = True) -> Split:
+    """Split rows as the settings say.
+
+    By time: in order of time, equal times in one part, ``purge`` distinct times left out before validation
+    and before test. By group: no group in two parts, shares as near as the groups allow. At random: a
+    permutation by ``seed``.
+
+    Args:
+        test: False where a test table of its own is given, so that none is cut off here.
+
+    Raises:
+        DataError: a part would have too few rows, times or groups; names the setting to change.
+    """
+    by = settings.by
+    if by == "auto":
+        by = "time" if keys.times is not None else "random"
+    test_size = settings.test_size if test else 0.0
+    if by == "time":
+        split = _by_time(keys, settings, test_size)
+    else:
+        order = np.random.default_rng(seed).permutation(keys.rows)
+        if by == "group":
+            split = _by_group(keys.groups, order, test_size, settings.valid_size)
+        else:
+            split = _at_random(order, test_size, settings.valid_size)
+    _check_sizes(split, keys.rows, test_size)
+    return split
+
+
+def _at_random(order: Ints, test_size: float, valid_size: float) -> Split:
+    tested = round(len(order) * test_size)
+    rest, test = order[: len(order) - tested], order[len(order) - tested :]
+    held = round(len(rest) * valid_size)
+    return Split(rest[: len(rest) - held], rest[len(rest) - held :], test, 0, "random")
+
+
+def _by_time(keys: Keys, settings: SplitConfig, test_size: float) -> Split:
+    order = np.argsort(keys.times, kind="stable")
+    moments, first = np.unique(keys.times[order], return_index=True)
+    starts = np.append(first, keys.rows)  # [distinct times + 1] where each time's rows begin
+    parts = 3 if test_size else 2
+    needed = parts + settings.purge * (parts - 1)
+    if len(moments) < needed:
+        raise DataError(
+            f"split: {len(moments)} different times are too few; a split by time into {parts} parts with "
+            f"a purge of {settings.purge} needs at least {needed}; lower split.purge or use --split random"
+        )
+    usable = len(moments)
+    if test_size:
+        test_at = _cut(starts, keys.rows - round(keys.rows * test_size), 2 + 2 * settings.purge)
+        usable = test_at - settings.purge
+        test = order[starts[test_at] :]
+    else:
+        usable -= _purged_before(keys, moments, settings.purge)
+        test = order[:0]
+    if usable < 2 + settings.purge:
+        raise DataError(
+            f"split: the purge of {settings.purge} times leaves {max(usable, 0)} different times for "
+            "training and validation; lower split.purge or split.test_size"
+        )
+    rest = int(starts[usable])
+    valid_at = _cut(starts[: usable + 1], rest - round(rest * settings.valid_size), 1 + settings.purge)
+    train = order[: starts[valid_at - settings.purge]]
+    valid = order[starts[valid_at] : rest]
+    return Split(train, valid, test, keys.rows - len(train) - len(valid) - len(test), "time")
+
+
+def _cut(starts: Ints, wanted: int, least: int) -> int:
+    """Return the time whose rows begin nearest ``wanted``, with ``least`` times before and one behind."""
+    candidates = starts[least:-1]
+    return least + int(np.argmin(np.abs(candidates - wanted)))
+
+
+def _purged_before(keys: Keys, moments: Any, purge: int) -> int:
+    """Return how many last times lie within ``purge`` steps of a test table that begins later."""
+    if keys.test_times is None or not purge or not len(keys.test_times):
+        return 0
+    begin = keys.test_times.min()
+    return purge if moments[-1] < begin else 0
+
+
+def _by_group(groups: Any, order: Ints, test_size: float, valid_size: float) -> Split:
+    names, codes = np.unique(groups, return_inverse=True)
+    parts = 3 if test_size else 2
+    if len(names) < parts:
+        raise DataError(
+            f"split: {len(names)} group(s) cannot fill {parts} parts without sharing one; "
+            "use --split random or time, or --test-size 0"
+        )
+    sizes = np.bincount(codes, minlength=len(names))
+    # Groups come in the order in which the seeded permutation meets them.
+    met = codes[order]
+    _, first = np.unique(met, return_index=True)
+    free = [int(met[i]) for i in np.sort(first)]
+    part_of = np.zeros(len(names), dtype=np.int64)
+    rows = len(order)
+    for part, share in ((2, test_size), (1, valid_size)):
+        if part == 2 and not test_size:
+            continue
+        keep = part  # groups that the parts still to fill need
+        chosen = _fill(free, sizes, share * rows, keep)
+        part_of[chosen] = part
+        free = [group for group in free if group not in set(chosen)]
+        rows -= int(sizes[chosen].sum())
+    label = part_of[codes][order]
+    return Split(order[label == 0], order[label == 1], order[label == 2], 0, "group")
+
+
+def _fill(free: list[int], sizes: Ints, wanted: float, keep: int) -> list[int]:
+    """Take groups while that brings their rows nearer to ``wanted``: at least one, leaving ``keep``."""
+    chosen: list[int] = []
+    have = 0
+    for group in free:
+        if len(free) - len(chosen) <= keep:
+            break
+        size = int(sizes[group])
+        if abs(have + size - wanted) < abs(have - wanted):
+            chosen.append(group)
+            have += size
+    return chosen or [min(free, key=lambda group: int(sizes[group]))]
+
+
+def _check_sizes(split: Split, rows: int, test_size: float) -> None:
+    sizes = {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)}
+    fixes = {
+        "train": "lower split.test_size, split.valid_size or split.purge, or bring more rows",
+        "valid": "raise split.valid_size or bring more rows",
+        "test": "raise split.test_size, set it to 0, or bring more rows",
+    }
+    for part, size in sizes.items():
+        if part == "test" and not test_size:
+            continue
+        if size < _LEAST[part]:
+            raise DataError(
+                f"split: {size} of {rows} rows are left for the part {part!r}, at least {_LEAST[part]} are "
+                f"needed; {fixes[part]}"
+            )

@@ -1,0 +1,80 @@
+"""What is modelled instead of the target itself: a strictly increasing function of it, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raysearch.errors import DataError, listing
+
+Floats = npt.NDArray[np.float64]
+KINDS = ("none", "log", "log1p", "asinh")
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A strictly increasing function of the target; quantiles pass through it unchanged.
+
+    Attributes:
+        kind: none, log, log1p or asinh.
+        anchor: a column; with kind log the growth log(target / anchor) is modelled.
+    """
+
+    kind: str = "none"
+    anchor: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise DataError(f"transform: got {self.kind!r}, must be one of {listing(KINDS)}")
+        if self.anchor is not None and self.kind != "log":
+            raise DataError(f"transform: an anchor needs the kind 'log', got {self.kind!r}")
+
+    def forward(self, y: npt.ArrayLike, anchor: npt.ArrayLike | None = None) -> Floats:
+        """Return the modelled scale of ``y``, of the same shape.
+
+        Args:
+            y: [rows] or [rows, levels], in the target's units.
+            anchor: [rows], needed exactly where the transform has an anchor.
+        """
+        values = np.asarray(y, dtype=np.float64)
+        if self.kind == "log":
+            result = np.log(values)
+            return result - np.log(self._anchors(anchor, values)) if self.anchor is not None else result
+        if self.kind == "log1p":
+            return np.log1p(values)
+        return np.arcsinh(values) if self.kind == "asinh" else values.copy()
+
+    def inverse(self, z: npt.ArrayLike, anchor: npt.ArrayLike | None = None) -> Floats:
+        """Return the target's units of ``z`` ([rows] or [rows, levels]), of the same shape."""
+        values = np.asarray(z, dtype=np.float64)
+        if self.kind == "log":
+            result = np.exp(values)
+            return result * self._anchors(anchor, values) if self.anchor is not None else result
+        if self.kind == "log1p":
+            return np.expm1(values)
+        return np.sinh(values) if self.kind == "asinh" else values.copy()
+
+    def name(self, target: str) -> str:
+        """Return what people call the modelled scale: ``nav_log``, ``log(demand)``, or the target itself."""
+        if self.anchor is not None:
+            return f"{self.anchor}_log"
+        return target if self.kind == "none" else f"{self.kind}({target})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types, fit for JSON."""
+        return {"kind": self.kind, "anchor": self.anchor}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Transform:
+        """Rebuild what ``to_json`` returned."""
+        return cls(kind=str(plain["kind"]), anchor=plain.get("anchor"))
+
+    def _anchors(self, anchor: npt.ArrayLike | None, values: Floats) -> Floats:
+        if anchor is None:
+            raise DataError(f"transform: the column {self.anchor!r} is needed to go between growth and value")
+        rows = np.asarray(anchor, dtype=np.float64)
+        return rows[:, None] if values.ndim == 2 else rows

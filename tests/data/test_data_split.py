@@ -1,0 +1,119 @@
+"""Splits: parts never share what they must not share, whatever the rows are."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from raysearch.config import SplitConfig
+from raysearch.data.split import Keys, split_rows
+from raysearch.errors import DataError
+
+
+def cut(by="auto", test_size=0.2, valid_size=0.2, purge=0):
+    return SplitConfig(by=by, test_size=test_size, valid_size=valid_size, purge=purge)
+
+
+def assert_disjoint(split, rows):
+    everything = np.concatenate([split.train, split.valid, split.test])
+    assert len(np.unique(everything)) == len(everything)
+    assert len(everything) + split.purged == rows
+    assert everything.min() >= 0 and everything.max() < rows
+
+
+@settings(deadline=None)
+@given(
+    rows=st.integers(40, 500), test=st.floats(0.1, 0.5), valid=st.floats(0.1, 0.5), seed=st.integers(0, 99)
+)
+def test_random_parts_are_disjoint_and_sized(rows, test, valid, seed):
+    split = split_rows(Keys(rows), cut("random", test, valid), seed)
+    assert_disjoint(split, rows)
+    assert len(split.test) == round(rows * test)
+    again = split_rows(Keys(rows), cut("random", test, valid), seed)
+    assert np.array_equal(split.train, again.train)
+
+
+@settings(deadline=None)
+@given(
+    times=st.lists(st.integers(0, 60), min_size=60, max_size=300),
+    test=st.sampled_from([0.0, 0.1, 0.3]),
+    valid=st.floats(0.1, 0.4),
+    purge=st.integers(0, 5),
+)
+def test_times_rise_from_part_to_part_with_the_purge_between(times, test, valid, purge):
+    times = np.array(times, dtype=np.float64)
+    try:
+        split = split_rows(Keys(len(times), times=times), cut("time", test, valid, purge), 0)
+    except DataError:
+        assume(False)
+    assert_disjoint(split, len(times))
+    moments = np.unique(times)
+    parts = [part for part in (split.train, split.valid, split.test) if len(part)]
+    for earlier, later in itertools.pairwise(parts):
+        last, first = times[earlier].max(), times[later].min()
+        assert last < first
+        assert ((moments > last) & (moments < first)).sum() >= purge
+    for part in parts:
+        assert (np.diff(times[part]) >= 0).all()
+
+
+@settings(deadline=None)
+@given(groups=st.lists(st.integers(0, 12), min_size=60, max_size=300), test=st.sampled_from([0.0, 0.2, 0.4]))
+def test_no_group_is_in_two_parts(groups, test):
+    groups = np.array([f"g{g}" for g in groups])
+    try:
+        split = split_rows(Keys(len(groups), groups=groups), cut("group", test), 3)
+    except DataError:
+        assume(False)
+    assert_disjoint(split, len(groups))
+    parts = [set(groups[part]) for part in (split.train, split.valid, split.test)]
+    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+
+
+def test_group_shares_are_near_the_wanted_ones():
+    groups = np.repeat([f"g{i}" for i in range(50)], 20)
+    split = split_rows(Keys(1000, groups=groups), cut("group"), 0)
+    assert abs(len(split.test) - 200) <= 20 and abs(len(split.valid) - 160) <= 20
+
+
+def test_auto_goes_by_time_where_there_is_one():
+    times = np.arange(100)[::-1].astype("datetime64[us]")
+    split = split_rows(Keys(100, times=times), cut(), 0)
+    assert split.by == "time" and list(split.test) == list(range(19, -1, -1))
+    assert split_rows(Keys(100), cut(), 0).by == "random"
+
+
+def test_equal_times_stay_in_the_order_of_the_table():
+    times = np.repeat(np.arange(10.0), 10)
+    split = split_rows(Keys(100, times=times), cut("time"), 0)
+    assert list(split.train) == list(range(len(split.train)))
+    assert len(split.test) == 20 and len(split.valid) == 20
+
+
+def test_purge_before_a_test_table_that_begins_later():
+    times = np.arange(100.0)
+    keys = Keys(100, times=times, test_times=np.arange(100.0, 120.0))
+    split = split_rows(keys, cut("time", purge=5), 0, test=False)
+    assert split.valid.max() == 94 and not len(split.test) and split.purged == 10
+
+
+@pytest.mark.parametrize(
+    ("keys", "settings_", "told"),
+    [
+        (Keys(40, times=np.zeros(40)), cut("time"), "1 different times are too few"),
+        (Keys(40, times=np.arange(40.0)), cut("time", purge=30), "lower split.purge"),
+        (Keys(40, times=np.arange(40.0)), cut("time", purge=10), "lower split.test_size, split.valid_size"),
+        (Keys(40, groups=np.array(["a", "b"] * 20)), cut("group"), "2 group"),
+        (Keys(40), cut("random", 0.01), "raise split.test_size"),
+        (Keys(40), cut("random", 0.2, 0.01), "raise split.valid_size"),
+        (Keys(40), cut("random", 0.8), "lower split.test_size"),
+    ],
+)
+def test_too_few_rows_times_or_groups_name_the_fix(keys, settings_, told):
+    with pytest.raises(DataError) as caught:
+        split_rows(keys, settings_, 0)
+    assert told in str(caught.value)

@@ -1,0 +1,65 @@
+"""Transforms rise strictly and come back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raysearch.data import Transform
+from raysearch.errors import DataError
+
+positive = st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=20)
+
+
+@pytest.mark.parametrize("kind", ["none", "log", "log1p", "asinh"])
+@given(values=positive)
+def test_there_and_back(kind, values):
+    transform = Transform(kind)
+    y = np.array(values)
+    assert np.allclose(transform.inverse(transform.forward(y)), y, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["none", "log", "log1p", "asinh"])
+def test_order_is_kept(kind):
+    y = np.sort(np.random.default_rng(0).uniform(0.001, 1e6, 500))
+    assert (np.diff(Transform(kind).forward(y)) > 0).all()
+
+
+def test_anchored_growth_of_rows_and_levels():
+    transform = Transform("log", "nav")
+    y, anchor = np.array([110.0, 95.0]), np.array([100.0, 100.0])
+    z = transform.forward(y, anchor)
+    assert z == pytest.approx(np.log([1.1, 0.95]))
+    levels = np.stack([z - 0.1, z, z + 0.1], axis=1)
+    back = transform.inverse(levels, anchor)
+    assert back.shape == (2, 3) and back[:, 1] == pytest.approx(y)
+
+
+def test_names_for_people():
+    assert Transform("log", "nav").name("nav_ahead") == "nav_log"
+    assert Transform("log").name("größe [m]") == "log(größe [m])"
+    assert Transform().name("y") == "y"
+
+
+def test_json_round_trip():
+    for transform in (Transform(), Transform("log", "a b"), Transform("asinh")):
+        assert Transform.from_json(json.loads(json.dumps(transform.to_json()))) == transform
+
+
+def test_bad_transforms_are_refused():
+    with pytest.raises(DataError, match="must be one of"):
+        Transform("sqrt")
+    with pytest.raises(DataError, match="needs the kind 'log'"):
+        Transform("asinh", "x")
+    with pytest.raises(DataError, match="'x' is needed"):
+        Transform("log", "x").forward([1.0])
+
+
+def test_inputs_are_not_changed():
+    y = np.array([1.0, 2.0])
+    Transform().forward(y)[0] = 9.0
+    assert y[0] == 1.0
