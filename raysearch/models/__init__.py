@@ -1,0 +1,22 @@
+"""The boosters behind one protocol. Their libraries are imported at first use, by ``get_model``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from raysearch.models.protocol import Fit, FitSettings, Frame, QuantileModel
+from raysearch.models.tunables import MODEL_NAMES, TUNABLE, Tunable
+
+__all__ = ["MODEL_NAMES", "TUNABLE", "Fit", "FitSettings", "Frame", "QuantileModel", "Tunable", "get_model"]
+
+
+def get_model(name: str) -> QuantileModel:
+    """Return the adapter of "lightgbm" or "xgboost".
+
+    Raises:
+        KeyError: when there is no such model; names from users are checked in ``config``.
+    """
+    if name not in MODEL_NAMES:
+        raise KeyError(f"no model {name!r}, known: {', '.join(MODEL_NAMES)}")
+    return cast(QuantileModel, importlib.import_module(f"raysearch.models.{name}").MODEL)

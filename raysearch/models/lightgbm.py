@@ -1,0 +1,139 @@
+"""LightGBM: one booster a level, all on one binned dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+
+from raysearch.metrics import Array
+from raysearch.models.protocol import FitSettings, Frame
+from raysearch.models.tunables import TUNABLE
+
+# These decide how LightGBM bins; a dataset binned under other values would be used silently or refused.
+_BINNING = ("max_bin", "min_data_in_bin", "bin_construct_sample_cnt")
+_ROUNDS = TUNABLE["lightgbm"].rounds
+
+
+_SMALL_ROWS = 30_000  # below, histograms by row are the faster ones
+
+
+def _base_params(settings: FitSettings, rows: int) -> dict[str, Any]:
+    return {
+        "objective": "quantile",
+        # Levels are trained beside each other; only threads beyond one a level are the library's own.
+        "num_threads": max(1, settings.threads // len(settings.levels)),
+        "seed": settings.seed,
+        "deterministic": True,
+        # The library's automatic choice between the two is timed, and so would not repeat.
+        "force_row_wise" if rows < _SMALL_ROWS else "force_col_wise": True,
+        "feature_pre_filter": False,  # else trials with a smaller min_data_in_leaf could not share the bins
+        "verbosity": -1,
+    }
+
+
+def _quiet_thread() -> None:
+    """LightGBM's verbosity is a thread's own, and is set only where a thread reads parameters."""
+    lgb.Dataset(np.zeros((2, 1)), params={"verbosity": -1}).construct()
+
+
+class _Fit:
+    def __init__(
+        self, binned: lgb.Dataset, params: Mapping[str, Any], settings: FitSettings, watched: Frame
+    ) -> None:
+        shared = {**_base_params(settings, binned.num_data()), **{k: v for k, v in params.items() if k != _ROUNDS}}
+        self._boosters = [lgb.Booster({**shared, "alpha": level}, binned) for level in settings.levels]
+        self._watched = watched.features
+        self._sums: Array = np.zeros((watched.rows, len(settings.levels)))
+        self._predicted = [0] * len(settings.levels)
+        self._threads = settings.threads
+        # DART changes earlier trees, a random forest averages: their predictions cannot be added up.
+        self._additive = params.get("boosting", "gbdt") == "gbdt"
+        self.rounds = 0
+
+    def advance(self, rounds: int) -> None:
+        def train(booster: lgb.Booster) -> None:
+            for _ in range(self.rounds, rounds):
+                # True once no split is left; the trees stay as they are from there on.
+                if booster.update():
+                    break
+
+        if self._threads == 1:
+            for booster in self._boosters:
+                train(booster)
+        else:
+            # Training leaves Python's lock alone; threads within a tree wait for each other, those of levels don't.
+            with ThreadPoolExecutor(self._threads, initializer=_quiet_thread) as pool:
+                list(pool.map(train, self._boosters))
+        self.rounds = rounds
+
+    def predict_watched(self) -> Array:
+        if not self._additive:
+            return np.column_stack([self._predict(b, 0, -1) for b in self._boosters])
+        for i, booster in enumerate(self._boosters):
+            done = booster.current_iteration()
+            if done > self._predicted[i]:
+                self._sums[:, i] += self._predict(booster, self._predicted[i], done - self._predicted[i])
+                self._predicted[i] = done
+        return self._sums.copy()
+
+    def _predict(self, booster: lgb.Booster, start: int, count: int) -> Array:
+        values = booster.predict(
+            self._watched, start_iteration=start, num_iteration=count, num_threads=self._threads
+        )
+        return np.asarray(values, dtype=np.float64)
+
+    def dump(self) -> dict[str, bytes]:
+        return {
+            f"level_{i:03d}.txt": booster.model_to_string(num_iteration=-1).encode()
+            for i, booster in enumerate(self._boosters)
+        }
+
+
+class LightGBM:
+    """Adapter of LightGBM; see ``QuantileModel``."""
+
+    name = "lightgbm"
+
+    def bin_key(self, params: Mapping[str, Any]) -> Hashable:
+        return tuple(params.get(name) for name in _BINNING)
+
+    def bin(self, frame: Frame, z: Array, params: Mapping[str, Any], settings: FitSettings) -> lgb.Dataset:
+        own = {name: params[name] for name in _BINNING if name in params}
+        codes = [i for i, categorical in enumerate(frame.categorical) if categorical]
+        dataset = lgb.Dataset(
+            frame.features,
+            label=z,
+            categorical_feature=codes,
+            free_raw_data=True,  # False would bin again silently when parameters differ
+            params={**_base_params(settings, frame.rows), **own},
+        )
+        return dataset.construct()
+
+    def start(
+        self, binned: lgb.Dataset, params: Mapping[str, Any], settings: FitSettings, watched: Frame
+    ) -> _Fit:
+        return _Fit(binned, params, settings, watched)
+
+    def load(self, files: Mapping[str, bytes], levels: Sequence[float]) -> Callable[[Frame], Array]:
+        boosters = [lgb.Booster(model_str=files[name].decode()) for name in sorted(files)]
+        if len(boosters) != len(levels):
+            raise ValueError(f"{len(boosters)} boosters for {len(levels)} levels")
+
+        def predict(frame: Frame) -> Array:
+            columns = [booster.predict(frame.features) for booster in boosters] if frame.rows else []
+            return np.column_stack(columns) if columns else np.empty((0, len(levels)))
+
+        return predict
+
+    def importance(self, files: Mapping[str, bytes], columns: int) -> Array:
+        total: Array = np.zeros(columns)
+        for content in files.values():
+            total += lgb.Booster(model_str=content.decode()).feature_importance("gain")
+        return total
+
+
+MODEL = LightGBM()

@@ -1,0 +1,79 @@
+"""What a quantile model can do. One adapter a library; ``tests/contracts.py`` checks each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from raysearch.metrics import Array
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Encoded features of some rows.
+
+    Attributes:
+        features: an Arrow table of float columns f0, f1, ...; missing is null or NaN.
+        categorical: for each column whether its numbers are codes of categories.
+    """
+
+    features: pa.Table
+    categorical: tuple[bool, ...]
+
+    def slice(self, start: int, stop: int) -> Frame:
+        """Return the rows from ``start`` to ``stop`` without copying them."""
+        return Frame(self.features.slice(start, stop - start), self.categorical)
+
+    @property
+    def rows(self) -> int:
+        return int(self.features.num_rows)
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What a fit is told beside its parameters."""
+
+    levels: tuple[float, ...]
+    seed: int = 0
+    threads: int = 1
+    gpu: bool = False
+
+
+class Fit(Protocol):
+    """A training that is under way: all levels advance together."""
+
+    rounds: int
+
+    def advance(self, rounds: int) -> None:
+        """Train until ``rounds`` boosting rounds are done."""
+
+    def predict_watched(self) -> Array:
+        """Return quantiles of the watched frame, [rows, levels], not put in order."""
+
+    def dump(self) -> dict[str, bytes]:
+        """Return the boosters in the library's own format, by file name."""
+
+
+class QuantileModel(Protocol):
+    """A library that learns quantiles by gradient boosting."""
+
+    name: str
+
+    def bin_key(self, params: Mapping[str, Any]) -> Hashable:
+        """Return what of ``params`` the binned data depends on: equal keys can share it."""
+
+    def bin(self, frame: Frame, z: Array, params: Mapping[str, Any], settings: FitSettings) -> Any:
+        """Return the training rows in the library's binned form; ``z`` is the modelled target [rows]."""
+
+    def start(self, binned: Any, params: Mapping[str, Any], settings: FitSettings, watched: Frame) -> Fit:
+        """Begin a training on binned data; ``watched`` are the rows that it will be scored on."""
+
+    def load(self, files: Mapping[str, bytes], levels: Sequence[float]) -> Callable[[Frame], Array]:
+        """Return a function from a frame to quantiles [rows, levels], not put in order, for dumped boosters."""
+
+    def importance(self, files: Mapping[str, bytes], columns: int) -> Array:
+        """Return the total gain of each feature column over all levels, [columns]."""

@@ -1,0 +1,136 @@
+"""The parameters of the libraries by name, without importing them: checking a space must be quick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MODEL_NAMES = ("lightgbm", "xgboost")
+
+
+@dataclass(frozen=True)
+class Tunable:
+    """What can be tuned in one library.
+
+    Attributes:
+        rounds: the name of the parameter that says how many boosting rounds are trained.
+        defaults: the library's defaults of everything that may be searched or fixed.
+        reserved: parameters that raysearch sets itself, with the setting to use in their place.
+    """
+
+    library: str
+    rounds: str
+    defaults: Mapping[str, Any]
+    reserved: Mapping[str, str]
+
+    @property
+    def known(self) -> frozenset[str]:
+        return frozenset(self.defaults)
+
+    def rounds_of(self, params: Mapping[str, Any]) -> int:
+        """Return how many boosting rounds ``params`` ask for."""
+        return int(params.get(self.rounds, self.defaults[self.rounds]))
+
+
+_LIGHTGBM = Tunable(
+    library="LightGBM",
+    rounds="num_boost_round",
+    defaults={
+        "num_boost_round": 100,
+        "num_leaves": 31,
+        "learning_rate": 0.1,
+        "max_depth": -1,
+        "min_data_in_leaf": 20,
+        "min_sum_hessian_in_leaf": 1e-3,
+        "feature_fraction": 1.0,
+        "feature_fraction_bynode": 1.0,
+        "bagging_fraction": 1.0,
+        "bagging_freq": 0,
+        "lambda_l1": 0.0,
+        "lambda_l2": 0.0,
+        "linear_lambda": 0.0,
+        "min_gain_to_split": 0.0,
+        "path_smooth": 0.0,
+        "extra_trees": False,
+        "max_delta_step": 0.0,
+        "boosting": "gbdt",
+        "data_sample_strategy": "bagging",
+        "top_rate": 0.2,
+        "other_rate": 0.1,
+        "drop_rate": 0.1,
+        "max_drop": 50,
+        "skip_drop": 0.5,
+        "min_data_per_group": 100,
+        "max_cat_threshold": 32,
+        "cat_l2": 10.0,
+        "cat_smooth": 10.0,
+        "max_cat_to_onehot": 4,
+        "max_bin": 255,
+        "min_data_in_bin": 3,
+        "bin_construct_sample_cnt": 200000,
+        "use_quantized_grad": False,
+        "num_grad_quant_bins": 4,
+        "quant_train_renew_leaf": False,
+        "boost_from_average": True,
+    },
+    reserved={
+        "objective": "quantile, for the levels of --levels",
+        "alpha": "the levels of --levels",
+        "metric": "pinball loss",
+        "num_threads": "--cpus-per-trial",
+        "n_jobs": "--cpus-per-trial",
+        "seed": "--seed",
+        "random_state": "--seed",
+        "num_iterations": "num_boost_round",
+        "n_estimators": "num_boost_round",
+        "early_stopping_round": "--scheduler",
+        "verbosity": "--debug",
+    },
+)
+
+_XGBOOST = Tunable(
+    library="XGBoost",
+    rounds="n_estimators",
+    defaults={
+        "n_estimators": 100,
+        "max_depth": 6,
+        "max_leaves": 0,
+        "learning_rate": 0.3,
+        "min_child_weight": 1.0,
+        "gamma": 0.0,
+        "subsample": 1.0,
+        "sampling_method": "uniform",
+        "colsample_bytree": 1.0,
+        "colsample_bylevel": 1.0,
+        "colsample_bynode": 1.0,
+        "reg_alpha": 0.0,
+        "reg_lambda": 1.0,
+        "max_delta_step": 0.0,
+        "grow_policy": "depthwise",
+        "max_bin": 256,
+        "num_parallel_tree": 1,
+        "max_cat_to_onehot": 4,
+        "max_cat_threshold": 64,
+        "multi_strategy": "one_output_per_tree",
+    },
+    reserved={
+        "objective": "reg:quantileerror, for the levels of --levels",
+        "quantile_alpha": "the levels of --levels",
+        "eval_metric": "pinball loss",
+        "tree_method": "hist",
+        "device": "--gpus-per-trial",
+        "nthread": "--cpus-per-trial",
+        "n_jobs": "--cpus-per-trial",
+        "seed": "--seed",
+        "random_state": "--seed",
+        "num_boost_round": "n_estimators",
+        "early_stopping_rounds": "--scheduler",
+        "eta": "learning_rate",
+        "alpha": "reg_alpha",
+        "lambda": "reg_lambda",
+        "verbosity": "--debug",
+    },
+)
+
+TUNABLE: Mapping[str, Tunable] = {"lightgbm": _LIGHTGBM, "xgboost": _XGBOOST}

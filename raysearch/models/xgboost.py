@@ -1,0 +1,115 @@
+"""XGBoost: one booster for all levels, one tree a level and round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+
+from raysearch.metrics import Array
+from raysearch.models.protocol import FitSettings, Frame
+from raysearch.models.tunables import TUNABLE
+
+_FILE = "model.ubj"
+_ROUNDS = TUNABLE["xgboost"].rounds
+
+
+def _types(frame: Frame) -> list[str]:
+    return ["c" if categorical else "q" for categorical in frame.categorical]
+
+
+class _Fit:
+    def __init__(
+        self, binned: xgb.QuantileDMatrix, params: Mapping[str, Any], settings: FitSettings, watched: Frame
+    ) -> None:
+        own = {k: v for k, v in params.items() if k != _ROUNDS}
+        self._train = binned
+        # Watched rows need some label for the booster to accept them; it is never read.
+        self._watched = xgb.DMatrix(
+            watched.features,
+            label=np.zeros(watched.rows),
+            feature_types=_types(watched),
+            enable_categorical=True,
+            nthread=settings.threads,
+        )
+        self._booster = xgb.Booster(
+            {
+                "objective": "reg:quantileerror",
+                "quantile_alpha": np.asarray(settings.levels),
+                "tree_method": "hist",
+                "device": "cuda" if settings.gpu else "cpu",
+                "nthread": settings.threads,
+                "seed": settings.seed,
+                "verbosity": 0,
+                **own,
+            },
+            # Known matrices keep their predictions, so that a rung adds only its own trees.
+            cache=[self._train, self._watched],
+        )
+        self.rounds = 0
+
+    def advance(self, rounds: int) -> None:
+        for done in range(self.rounds, rounds):
+            self._booster.update(self._train, done)
+        self.rounds = rounds
+
+    def predict_watched(self) -> Array:
+        values = np.asarray(self._booster.predict(self._watched), dtype=np.float64)
+        return values.reshape(self._watched.num_row(), -1)
+
+    def dump(self) -> dict[str, bytes]:
+        return {_FILE: bytes(self._booster.save_raw("ubj"))}
+
+
+class XGBoost:
+    """Adapter of XGBoost; see ``QuantileModel``."""
+
+    name = "xgboost"
+
+    def bin_key(self, params: Mapping[str, Any]) -> Hashable:
+        return params.get("max_bin")
+
+    def bin(
+        self, frame: Frame, z: Array, params: Mapping[str, Any], settings: FitSettings
+    ) -> xgb.QuantileDMatrix:
+        return xgb.QuantileDMatrix(
+            frame.features,
+            label=z,
+            feature_types=_types(frame),
+            enable_categorical=True,
+            max_bin=int(params.get("max_bin", TUNABLE[self.name].defaults["max_bin"])),
+            nthread=settings.threads,
+        )
+
+    def start(
+        self, binned: xgb.QuantileDMatrix, params: Mapping[str, Any], settings: FitSettings, watched: Frame
+    ) -> _Fit:
+        return _Fit(binned, params, settings, watched)
+
+    def load(self, files: Mapping[str, bytes], levels: Sequence[float]) -> Callable[[Frame], Array]:
+        booster = _load(files)
+
+        def predict(frame: Frame) -> Array:
+            if not frame.rows:
+                return np.empty((0, len(levels)))
+            rows = xgb.DMatrix(frame.features, feature_types=_types(frame), enable_categorical=True)
+            return np.asarray(booster.predict(rows), dtype=np.float64).reshape(frame.rows, len(levels))
+
+        return predict
+
+    def importance(self, files: Mapping[str, bytes], columns: int) -> Array:
+        total: Array = np.zeros(columns)
+        for name, gain in _load(files).get_score(importance_type="total_gain").items():
+            total[int(name.removeprefix("f"))] = float(np.sum(gain))
+        return total
+
+
+def _load(files: Mapping[str, bytes]) -> xgb.Booster:
+    booster = xgb.Booster()
+    booster.load_model(bytearray(files[_FILE]))
+    return booster
+
+
+MODEL = XGBoost()
