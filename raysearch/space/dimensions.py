@@ -1,0 +1,165 @@
+"""What is searched: dimensions that Optuna samples, and back into what a booster is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from raysearch.models import TUNABLE
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One dimension of the search.
+
+    Attributes:
+        kind: "int", "float" or "choice".
+        when: other parameters' values under which this one exists; empty: always.
+    """
+
+    name: str
+    kind: str
+    low: float = 0
+    high: float = 0
+    log: bool = False
+    step: float | None = None
+    choices: tuple[Any, ...] = ()
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def nearest_to(self, value: Any) -> Any:
+        """Return the point of this dimension that is nearest to ``value`` (the first choice where none fits)."""
+        if self.kind == "choice":
+            return value if value in self.choices else self.choices[0]
+        clipped = min(max(value, self.low), self.high)
+        if self.step:
+            clipped = self.low + round((clipped - self.low) / self.step) * self.step
+            clipped = clipped if clipped <= self.high + 1e-12 else clipped - self.step
+        return round(clipped) if self.kind == "int" else float(clipped)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The dimensions of one model, and what is fixed for all its trials."""
+
+    model: str
+    parameters: tuple[Parameter, ...]
+    fixed: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DefaultPoint:
+    """The library's own defaults as a trial: ``params`` is the nearest point of the space, which the sampler sees;
+    ``fit_params`` is what the library would do untuned, which is what runs."""
+
+    params: Mapping[str, Any]
+    model: str
+    fit_params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """One model's space, or several joined by the parameter ``model``.
+
+    Joined, a parameter is named after its model (``lightgbm.learning_rate``), for the same name can mean
+    different things.
+    """
+
+    spaces: tuple[Space, ...]
+
+    @property
+    def joined(self) -> bool:
+        return len(self.spaces) > 1
+
+    @property
+    def conditional(self) -> bool:
+        """Tell whether some parameters exist only beside certain values of others."""
+        return self.joined or any(parameter.when for space in self.spaces for parameter in space.parameters)
+
+    @property
+    def max_rounds(self) -> int:
+        """The most boosting rounds that a trial of this space can ask for."""
+        return max(max(_round_values(space)) for space in self.spaces)
+
+    @property
+    def size(self) -> float:
+        """How many different points there are; infinite where a parameter is continuous."""
+        return sum(math.prod(_count(p) for p in space.parameters) for space in self.spaces)
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Return parameters as sampled; those whose condition does not hold are absent."""
+        params: dict[str, Any] = {}
+        space = self.spaces[0]
+        if self.joined:
+            params["model"] = trial.suggest_categorical("model", [space.model for space in self.spaces])
+            space = self._space_of(params["model"])
+        for parameter in space.parameters:
+            if all(
+                params.get(self._name(space, other)) in allowed for other, allowed in parameter.when.items()
+            ):
+                name = self._name(space, parameter.name)
+                params[name] = _suggest_one(trial, name, parameter)
+        return params
+
+    def to_fit(self, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the model and what its library is given for sampled ``params``."""
+        space = self._space_of(params["model"]) if self.joined else self.spaces[0]
+        prefix = f"{space.model}." if self.joined else ""
+        own = {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
+        return space.model, {**space.fixed, **own}
+
+    def default_points(self) -> list[DefaultPoint]:
+        """Return the libraries' defaults, one point a model, to be tried before anything is sampled."""
+        points = []
+        for space in self.spaces:
+            known = TUNABLE[space.model].defaults
+            params: dict[str, Any] = {"model": space.model} if self.joined else {}
+            fit_params: dict[str, Any] = dict(space.fixed)
+            for parameter in space.parameters:
+                default = known.get(parameter.name)
+                name = self._name(space, parameter.name)
+                met = (params.get(self._name(space, o)) in allowed for o, allowed in parameter.when.items())
+                if not all(met):
+                    continue
+                if default is None:
+                    default = parameter.choices[0] if parameter.kind == "choice" else parameter.low
+                else:
+                    fit_params[parameter.name] = default
+                params[name] = parameter.nearest_to(default)
+            points.append(DefaultPoint(params, space.model, fit_params))
+        return points
+
+    def _space_of(self, model: str) -> Space:
+        return next(space for space in self.spaces if space.model == model)
+
+    def _name(self, space: Space, name: str) -> str:
+        return f"{space.model}.{name}" if self.joined else name
+
+
+def _round_values(space: Space) -> list[int]:
+    name = TUNABLE[space.model].rounds
+    for parameter in space.parameters:
+        if parameter.name == name:
+            return [int(v) for v in parameter.choices] or [int(parameter.high)]
+    return [int(space.fixed.get(name, TUNABLE[space.model].defaults[name]))]
+
+
+def _count(parameter: Parameter) -> float:
+    if parameter.kind == "choice":
+        return len(parameter.choices)
+    if parameter.kind == "float" and not parameter.step:
+        return math.inf
+    return int((parameter.high - parameter.low) / (parameter.step or 1)) + 1
+
+
+def _suggest_one(trial: optuna.Trial, name: str, parameter: Parameter) -> Any:
+    if parameter.kind == "choice":
+        return trial.suggest_categorical(name, parameter.choices)
+    if parameter.kind == "int":
+        step = int(parameter.step or 1)
+        return trial.suggest_int(name, int(parameter.low), int(parameter.high), step=step, log=parameter.log)
+    return trial.suggest_float(name, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
