@@ -1,0 +1,149 @@
+"""One set of parameters becomes one score: a plain function, without Ray, MLflow or a network."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raysearch.data import Transform
+from raysearch.metrics import Array, score_metrics, with_prefix
+from raysearch.models import Fit, FitSettings, Frame, get_model
+from raysearch.records import Rung
+
+TARGET, ANCHOR = "target", "anchor"
+_BINNED_KEPT = 2  # binned datasets a worker keeps; the least recently used goes first
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a worker must know of the shared table to train and score on it.
+
+    Attributes:
+        categorical: for each feature column whether it holds codes of categories.
+        train, watch: (start, stop) of the rows to learn from and of those to score on.
+        part: "valid" or "test", the prefix of the scores' names.
+    """
+
+    categorical: tuple[bool, ...]
+    train: tuple[int, int]
+    watch: tuple[int, int]
+    transform: Transform
+    settings: FitSettings
+    part: str = "valid"
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One trial as it is sent to a worker.
+
+    Attributes:
+        rungs: boosting rounds at which the trial reports and may be stopped, rising; its last is its end.
+        bar: the best score so far; a trial that ends below it sends its model along.
+        default: the library's untuned defaults; sends its model along in any case.
+    """
+
+    number: int
+    key: str
+    model: str
+    fit_params: Mapping[str, Any]
+    rungs: tuple[int, ...]
+    bar: float = float("inf")
+    default: bool = False
+
+
+class TrialError(Exception):
+    """A trial cannot be scored; the message is its recorded reason."""
+
+
+class Bench:
+    """A worker's place: the shared table, and the binned data that is kept from trial to trial."""
+
+    def __init__(self, table: pa.Table, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self._binned: OrderedDict[Hashable, Any] = OrderedDict()
+        names = [name for name in table.column_names if name not in (TARGET, ANCHOR)]
+        frame = Frame(table.select(names), recipe.categorical)
+        y = table[TARGET].to_numpy()
+        anchor = table[ANCHOR].to_numpy() if ANCHOR in table.column_names else None
+        (start, stop), (low, high) = recipe.train, recipe.watch
+        self._train = frame.slice(start, stop)
+        self._z = recipe.transform.forward(y[start:stop], anchor[start:stop] if anchor is not None else None)
+        self._watched = frame.slice(low, high)
+        self.watched_y: Array = y[low:high]
+        self._watched_anchor = anchor[low:high] if anchor is not None else None
+
+    def begin(self, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
+        """Start a training of all levels; rows that were binned alike before are not binned again."""
+        model = get_model(model_name)
+        key = (model_name, model.bin_key(fit_params))
+        if key not in self._binned:
+            while len(self._binned) >= _BINNED_KEPT:
+                self._binned.popitem(last=False)
+            self._binned[key] = model.bin(self._train, self._z, fit_params, self.recipe.settings)
+        self._binned.move_to_end(key)
+        return model.start(self._binned[key], fit_params, self.recipe.settings, self._watched)
+
+    def quantiles(self, fit: Fit) -> Array:
+        """Return the quantiles of the watched rows in original units, [rows, levels], not put in order."""
+        return self.recipe.transform.inverse(fit.predict_watched(), self._watched_anchor)
+
+    def score(self, fit: Fit) -> Rung:
+        """Score the watched rows: quantiles in order, on the original scale, as the user will get them."""
+        levels = self.recipe.settings.levels
+        q = np.sort(self.quantiles(fit), axis=1)
+        if not np.isfinite(q).all():
+            raise TrialError(f"the model predicts values that are not finite after {fit.rounds} rounds")
+        metrics = score_metrics(self.watched_y, q, levels)
+        return Rung(fit.rounds, metrics["pinball_loss_avg"], with_prefix(self.recipe.part, metrics))
+
+
+def run_trial(spec: TrialSpec, bench: Bench) -> Iterator[tuple[Rung, Fit]]:
+    """Train one set of parameters rung by rung, all levels together.
+
+    Yields:
+        The score at each rung with the fit so far; the caller may stop at any of them.
+
+    Raises:
+        TrialError: when a score is not finite.
+    """
+    fit = bench.begin(spec.model, spec.fit_params)
+    for rounds in spec.rungs:
+        fit.advance(rounds)
+        yield bench.score(fit), fit
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker sends back at a rung.
+
+    Attributes:
+        final: the trial has trained all its rounds.
+        files: the boosters, where the trial ended below its bar.
+        failure: why the trial failed; empty when it did not.
+    """
+
+    rung: Rung | None = None
+    final: bool = False
+    files: Mapping[str, bytes] | None = None
+    failure: str = ""
+
+
+def reports(spec: TrialSpec, bench: Bench) -> Iterator[Report]:
+    """Run a trial and yield its reports; whatever it raises becomes a last report with the failure."""
+    try:
+        for rung, fit in run_trial(spec, bench):
+            final = rung.step == spec.rungs[-1]
+            keep = final and (spec.default or rung.score < spec.bar)
+            yield Report(rung, final, fit.dump() if keep else None)
+    except Exception as error:
+        yield Report(failure=f"{type(error).__name__}: {error}".strip())
+
+
+def rungs_for(rounds: int, milestones: tuple[int, ...]) -> tuple[int, ...]:
+    """Return where a trial of ``rounds`` rounds reports: the milestones below it, and its end."""
+    return (*(step for step in milestones if step < rounds), rounds)
