@@ -1,0 +1,114 @@
+"""The Ray cluster that trials run on: an own local one, or one that is already there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from raysearch.config import ComputeConfig
+from raysearch.errors import ClusterError
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that this process is connected to.
+
+    Attributes:
+        dashboard: address of the Ray dashboard with its scheme; empty where there is none.
+        slots: trials that can run at once.
+        own: the connection ends with the search, and with it all that the search has left there.
+    """
+
+    address: str
+    dashboard: str
+    cpus: float
+    gpus: float
+    slots: int
+    own: bool
+
+
+def check_address(address: str | None) -> None:
+    """Refuse an address where nobody listens, before anything heavy is imported.
+
+    Raises:
+        ClusterError: names the address and what would be right.
+    """
+    if address is None or address == "auto":
+        return
+    if "://" in address:
+        raise ClusterError(
+            f"--address {address}: give HOST:PORT of the cluster's head (Ray Client addresses are not supported, "
+            "for Ray Tune does not run over them)"
+        )
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ClusterError(f"--address {address}: must be HOST:PORT such as 10.0.0.5:6379, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
+    except OSError as error:
+        raise ClusterError(
+            f"--address {address}: no Ray cluster answers there ({error}); start one with `ray start --head`, "
+            "or leave --address out for an own local Ray"
+        ) from None
+
+
+@contextlib.contextmanager
+def connected(compute: ComputeConfig) -> Iterator[Cluster]:
+    """Connect to ``compute.address``, or start an own local Ray; what was started is ended again.
+
+    Raises:
+        ClusterError: when there is no cluster, or it cannot hold a single trial.
+    """
+    # Telemetry is off, and Ray's drivers must not silence what CUDA shows to processes without GPUs.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if ray.is_initialized():
+        # The caller's own connection, in a notebook or a test: used, and left as it was.
+        yield _describe(compute, "", own=False)
+        return
+    try:
+        context = ray.init(
+            address=compute.address or "local",
+            include_dashboard=None if compute.address else True,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=False,
+        )
+    except Exception as error:
+        where = f"--address {compute.address}" if compute.address else "an own local Ray"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ClusterError(f"{where}: cannot connect: {reason}") from error
+    try:
+        yield _describe(compute, context.dashboard_url or "", own=True)
+    finally:
+        ray.shutdown()
+
+
+def _describe(compute: ComputeConfig, dashboard: str, *, own: bool) -> Cluster:
+    import ray
+
+    context = ray.get_runtime_context()
+    resources = ray.cluster_resources()
+    cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    slots = sum(_slots(node["Resources"], compute) for node in ray.nodes() if node["Alive"])
+    if slots < 1:
+        raise ClusterError(
+            f"no node of the cluster can hold a trial of {compute.cpus_per_trial} CPUs and "
+            f"{compute.gpus_per_trial:g} GPUs; the cluster has {cpus:g} CPUs and {gpus:g} GPUs in all"
+        )
+    wanted = compute.max_concurrent or slots
+    url = f"http://{dashboard}" if dashboard else ""
+    return Cluster(context.gcs_address, url, cpus, gpus, min(slots, wanted), own)
+
+
+def _slots(resources: dict[str, float], compute: ComputeConfig) -> int:
+    slots = resources.get("CPU", 0.0) // compute.cpus_per_trial
+    if compute.gpus_per_trial:
+        slots = min(slots, resources.get("GPU", 0.0) // compute.gpus_per_trial)
+    return int(slots)

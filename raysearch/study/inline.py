@@ -1,0 +1,32 @@
+"""The twin of the Ray engine: one trial at a time in this process, the same conductor and ledger."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from raysearch.space import SearchSpace
+from raysearch.study.conductor import Conductor
+from raysearch.study.ledger import Ledger
+from raysearch.trial import Bench, Recipe, TrialSpec, reports
+
+
+def run_inline(conductor: Conductor, ledger: Ledger, space: SearchSpace, table: pa.Table, recipe: Recipe) -> None:
+    """Run trials until the conductor wants no more."""
+    bench = Bench(table, recipe)
+    while not conductor.halted and conductor.wants() == "more":
+        trial = ledger.ask()
+        _run_one(conductor, conductor.start(trial, space.suggest(trial)), bench)
+    conductor.release()
+
+
+def _run_one(conductor: Conductor, spec: TrialSpec, bench: Bench) -> None:
+    for report in reports(spec, bench):
+        if report.rung is None:
+            conductor.failed(spec.key, report.failure)
+        elif report.final:
+            conductor.finished(spec.key, report.rung, report.files)
+        elif not conductor.reached(spec.key, report.rung):
+            conductor.stopped(spec.key)
+            return
+        if conductor.halted:
+            return

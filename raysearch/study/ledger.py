@@ -1,0 +1,262 @@
+"""The ledger: an Optuna study in a storage, in which every trial is written down before anything else.
+
+Optuna's own tools (its dashboard, its plots) open it. What Optuna has no field for lies in the trial's user
+attribute ``raysearch``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import uuid
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from raysearch.errors import StudyError
+from raysearch.records import Rung, TrialResult
+from raysearch.space import SearchSpace
+
+_ATTRIBUTE = "raysearch"
+_STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
+_NAMES = {state: name for name, state in _STATES.items()}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial that the ledger has opened and that is to be run."""
+
+    number: int
+    key: str
+    params: Mapping[str, Any]
+    model: str
+    fit_params: Mapping[str, Any]
+    default: bool
+
+
+def open_storage(journal: Path, database: str | None) -> BaseStorage:
+    """Return the storage: the study's journal file, or a database shared by studies.
+
+    Raises:
+        StudyError: when the database cannot be opened.
+    """
+    if database is None:
+        _mend_journal(journal)
+        return JournalStorage(JournalFileBackend(str(journal.absolute())))
+    try:
+        return RDBStorage(database, engine_kwargs={"pool_pre_ping": True})
+    except ImportError as error:
+        raise StudyError(
+            f"ledger: the driver for {_scheme(database)} is not installed ({error.name}); "
+            "for PostgreSQL: pip install 'raysearch[postgres]'"
+        ) from None
+    except Exception as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise StudyError(f"ledger: cannot open the database {_scheme(database)}: {reason}") from None
+
+
+def open_storage_to_read(journal: Path, database: str | None) -> BaseStorage | None:
+    """Return the storage without mending or making anything; None where there is none or it cannot be read."""
+    if database is None and not journal.exists():
+        return None
+    try:
+        return JournalStorage(JournalFileBackend(str(journal.absolute()))) if database is None else RDBStorage(database)
+    except Exception:
+        return None
+
+
+def _scheme(database: str) -> str:
+    """Return the address without user and password: they belong in no message."""
+    scheme, _, rest = database.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _mend_journal(journal: Path) -> None:
+    """Take away what a killed process can leave: half a last line, and the lock file.
+
+    Optuna would append to the half line and could never read the journal again. Whoever calls this holds the
+    study's lock, so no other process writes.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        content = journal.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            with journal.open("rb+") as file:
+                file.truncate(len(whole))
+    Path(f"{journal}.lock").unlink(missing_ok=True)
+
+
+def make_sampler(space: SearchSpace, seed: int, ended: int) -> optuna.samplers.BaseSampler:
+    """Return TPE. A study that goes on after ``ended`` trials must not draw the first trials' numbers again."""
+    with warnings.catch_warnings():
+        # `group` is what lets TPE model conditional parameters; it is marked experimental.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=(seed + 1_000_003 * ended) % 2**32,
+            multivariate=True,
+            group=space.conditional,
+            constant_liar=True,
+        )
+
+
+class Ledger:
+    """Opens, reports and closes trials in one Optuna study."""
+
+    def __init__(self, study: optuna.Study, space: SearchSpace) -> None:
+        self._study = study
+        self._space = space
+        self._open: dict[int, optuna.Trial] = {}
+        # Kept here too: reading a database again for each question would grow with the study.
+        self._results = [_to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
+
+    @classmethod
+    def open(cls, storage: BaseStorage, name: str, space: SearchSpace) -> Ledger:
+        """Open the study ``name``, making it where it is new: its first trials are then the defaults."""
+        logging.getLogger("optuna").setLevel(logging.WARNING)
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction="minimize", load_if_exists=True
+        )
+        if not study.get_trials(deepcopy=False):
+            for point in space.default_points():
+                attributes = {"default": True, "fit_params": dict(point.fit_params)}
+                study.enqueue_trial(dict(point.params), user_attrs={_ATTRIBUTE: attributes})
+        return cls(study, space)
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study behind the ledger."""
+        return self._study
+
+    def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None:
+        """Let ``sampler`` propose the trials that ``ask`` opens."""
+        self._study.sampler = sampler
+
+    @property
+    def results(self) -> tuple[TrialResult, ...]:
+        """All ended trials in the order in which they ended."""
+        return tuple(self._results)
+
+    def release_lost(self) -> tuple[str, ...]:
+        """Put trials that a killed process left running back in the queue; return the keys of all that wait."""
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self._study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return tuple(t.user_attrs[_ATTRIBUTE]["key"] for t in waiting if "key" in t.user_attrs.get(_ATTRIBUTE, {}))
+
+    def ask(self) -> optuna.Trial:
+        """Open a trial: one that waits, else a new one."""
+        return self._study.ask()
+
+    def accept(self, trial: optuna.Trial, params: Mapping[str, Any]) -> Proposal:
+        """Write down what an opened trial will run; one that was begun before keeps its key."""
+        attributes = dict(trial.user_attrs.get(_ATTRIBUTE, {}))
+        model, fit_params = self._space.to_fit(params)
+        attributes.setdefault("key", uuid.uuid4().hex)
+        attributes.setdefault("fit_params", fit_params)
+        attributes.update(model=model, started_s=time.time())
+        trial.set_user_attr(_ATTRIBUTE, attributes)
+        self._open[trial.number] = trial
+        return Proposal(
+            trial.number,
+            attributes["key"],
+            dict(params),
+            model,
+            attributes["fit_params"],
+            attributes.get("default", False),
+        )
+
+    def started_s(self, number: int) -> float:
+        """Return when an open trial was begun, in seconds since the epoch."""
+        return float(self._open[number].user_attrs[_ATTRIBUTE]["started_s"])
+
+    def report(self, number: int, rung: Rung) -> None:
+        """Write down an intermediate score; TPE learns from it even where the trial is stopped there."""
+        trial = self._open[number]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a trial tried again after a fault reports steps twice
+            trial.report(rung.score, rung.step)
+
+    def tell(self, result: TrialResult) -> None:
+        """Close a trial with its result."""
+        trial = self._open.pop(result.number)
+        attributes = dict(trial.user_attrs[_ATTRIBUTE])
+        attributes.update(
+            metrics=dict(result.metrics),
+            history=[[rung.step, rung.score, dict(rung.metrics)] for rung in result.history],
+            rounds=result.rounds,
+            reason=result.reason,
+            ended_s=result.ended_s,
+        )
+        trial.set_user_attr(_ATTRIBUTE, attributes)
+        # Optuna takes a pruned trial's last report as its value.
+        value = result.score if result.state == "finished" else None
+        self._study.tell(trial, value, state=_STATES[result.state])
+        self._results.append(result)
+
+    def release(self) -> tuple[str, ...]:
+        """Put all open trials back in the queue, where a resumed study finds them first; return their keys."""
+        keys = []
+        for trial in self._open.values():
+            self._study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+            keys.append(trial.user_attrs[_ATTRIBUTE]["key"])
+        self._open.clear()
+        return tuple(keys)
+
+
+def _to_result(trial: FrozenTrial) -> TrialResult:
+    about = trial.user_attrs.get(_ATTRIBUTE, {})
+    history = tuple(Rung(step, score, metrics) for step, score, metrics in about.get("history", ()))
+    state = _NAMES[trial.state]
+    score = trial.value if trial.values else None
+    return TrialResult(
+        number=trial.number,
+        key=about.get("key", ""),
+        model=about.get("model", ""),
+        params=trial.params,
+        fit_params=about.get("fit_params", {}),
+        state=state,  # type: ignore[arg-type]
+        score=score,
+        rounds=about.get("rounds", 0),
+        metrics=about.get("metrics", {}),
+        history=history,
+        started_s=about.get("started_s", 0.0),
+        ended_s=about.get("ended_s", 0.0),
+        reason=about.get("reason", ""),
+        default=about.get("default", False),
+    )
+
+
+def read_results(storage: BaseStorage, name: str) -> tuple[TrialResult, ...]:
+    """Return the ended trials of a study without opening it for writing; none where there is no such study."""
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return ()
+    return tuple(_to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished())
+
+
+def parameter_importance(study: optuna.Study) -> dict[str, float]:
+    """Return each parameter's share in the differences of the score (fANOVA, Hutter et al., 2014).
+
+    Empty where there are too few finished trials to tell.
+    """
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(finished) < 4:
+        return {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            shares = optuna.importance.get_param_importances(
+                study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+            )
+    except (ValueError, RuntimeError):  # e.g. all scores are equal, or no parameter is common to all
+        return {}
+    return {name: float(share) for name, share in shares.items()}
