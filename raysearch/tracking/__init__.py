@@ -1,0 +1,31 @@
+"""The record of studies in MLflow. MLflow itself is imported when the first study opens, not before."""
+
+from __future__ import annotations
+
+from raysearch.config import TrackingConfig
+from raysearch.tracking.address import resolve_uri, ui_command
+from raysearch.tracking.names import hide_password, metric_key
+from raysearch.tracking.preflight import check_reachable
+from raysearch.tracking.tracker import NullTracker, StudyInfo, Tracker
+
+__all__ = [
+    "NullTracker",
+    "StudyInfo",
+    "Tracker",
+    "check_reachable",
+    "hide_password",
+    "metric_key",
+    "open_tracker",
+    "resolve_uri",
+    "ui_command",
+]
+
+
+def open_tracker(config: TrackingConfig) -> Tracker:
+    """Return the tracker that the settings ask for; nothing is imported or connected to yet."""
+    uri = resolve_uri(config)
+    if uri is None:
+        return NullTracker()
+    from raysearch.tracking.mlflow_tracker import MLflowTracker
+
+    return MLflowTracker(uri, config.experiment)

@@ -1,0 +1,143 @@
+"""The record in MLflow: a parent run a study, a nested run a trial, written behind the search's back."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raysearch.errors import TrackingError
+from raysearch.records import StudyResult, TrialResult
+from raysearch.tracking.address import WITHOUT
+from raysearch.tracking.mlflow_quiet import SETTINGS
+from raysearch.tracking.names import hide_password
+from raysearch.tracking.preflight import check_reachable
+from raysearch.tracking.store import open_store, refused
+from raysearch.tracking.study_run import StudyRun, open_study_run
+from raysearch.tracking.tracker import StudyInfo
+from raysearch.tracking.trial_runs import Opening, TrialRuns
+from raysearch.tracking.writer import Writer
+
+
+class MLflowTracker:
+    """A ``Tracker`` for the MLflow store at ``uri``.
+
+    Args:
+        uri: as ``resolve_uri`` returns it.
+        experiment: the MLflow experiment; made when it is not there.
+    """
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        self.uri: str | None = uri
+        self.parent_run_id: str | None = None
+        self._uri = uri
+        self._experiment = experiment
+        self._results: dict[str, TrialResult] = {}
+        self._study: StudyRun | None = None
+        self._trials: TrialRuns | None = None
+        self._writer: Writer | None = None
+
+    def study_started(self, info: StudyInfo) -> None:
+        """Open the study's run, or open it again.
+
+        Raises:
+            TrackingError: the store cannot be used; nothing is left RUNNING.
+        """
+        check_reachable(self._uri)
+        SETTINGS.hold()
+        try:
+            store = open_store(self._uri, self._experiment)
+            self._study = open_study_run(store, info)
+        except TrackingError:
+            SETTINGS.release()
+            raise
+        except Exception as error:
+            SETTINGS.release()
+            reason = " ".join(str(error).split())[:1000]
+            raise TrackingError(
+                f"the study's run cannot be written to {hide_password(self._uri)}: {reason}. {WITHOUT}"
+            ) from error
+        self.parent_run_id = self._study.run_id
+        self._trials = TrialRuns(store, info, self._study.run_id, complete=self._study.fresh)
+        self._writer = Writer(self._alive, refused)
+
+    def trial_started(self, number: int, key: str, model: str, params: Mapping[str, Any]) -> None:
+        """Open a trial's run. Its params are written with its end, in one call."""
+        writer, trials, _ = self._open()
+        opening = Opening(number, key, model, time.time())
+        writer.put(f"the start of trial {number}", functools.partial(trials.start, opening))
+
+    def trial_ended(self, result: TrialResult) -> None:
+        """Write what a trial came to, and close its run."""
+        writer, trials, _ = self._open()
+        self._results[result.key] = result
+        writer.put(f"the end of trial {result.number}", functools.partial(trials.end, result))
+
+    def trial_interrupted(self, key: str) -> None:
+        """Close the run of a trial that will be tried again."""
+        writer, trials, _ = self._open()
+        writer.put(f"the interruption of trial {key}", functools.partial(trials.interrupt, key))
+
+    def reconcile(self, results: Sequence[TrialResult], waiting: Sequence[str]) -> None:
+        """Make the store say what the ledger says."""
+        writer, trials, _ = self._open()
+        self._results.update({result.key: result for result in results})
+        known = (tuple(results), tuple(waiting))
+        writer.put("the trials of earlier sessions", functools.partial(trials.reconcile, *known))
+
+    def study_ended(
+        self,
+        status: str,
+        result: StudyResult | None,
+        ranked: Sequence[TrialResult],
+        artifacts: Path | None,
+        model: Path | None,
+    ) -> None:
+        """Write the study's outcome and close its run; ``close`` waits for it."""
+        if self._writer is None:
+            return
+        writer, trials, study = self._open()
+        writer.put("the interruption of open trials", trials.interrupt_open)
+        if model is not None:
+            writer.put("the model", lambda _: study.log_model(model))
+        results = tuple(self._results.values())
+        writer.put("the study's metrics", lambda _: study.log_outcome(result, results))
+        writer.put("the ranks", lambda _: trials.rank(ranked))
+        writer.put("the study's files", lambda _: study.log_files(artifacts, ranked))
+        writer.put("the study's description", lambda _: study.describe(result, model is not None))
+        writer.put("the end of the study", lambda _: study.close(status))
+
+    def close(self) -> tuple[str, ...]:
+        """Wait until all is written and return what went wrong, in words for the user.
+
+        A store that does not answer is waited for 5 s.
+        """
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return ()
+        try:
+            told = writer.close()
+        finally:
+            SETTINGS.release()
+        name = self._study.info.name if self._study else ""
+        if not told:
+            return ()
+        return (
+            f"the record at {hide_password(self._uri)} is not complete; the study itself is, and "
+            f"'python -m raysearch resume {name}' writes what is missing",
+            *told,
+        )
+
+    def _alive(self) -> bool:
+        try:
+            check_reachable(self._uri)
+        except TrackingError:
+            return False
+        return True
+
+    def _open(self) -> tuple[Writer, TrialRuns, StudyRun]:
+        if self._writer is None or self._trials is None or self._study is None:
+            raise TrackingError("no study is open in this record: call study_started first")
+        return self._writer, self._trials, self._study
