@@ -1,0 +1,5 @@
+"""Plots, leaderboard and one self-contained HTML page a study; knows neither Ray nor MLflow."""
+
+from raysearch.report.material import ReportMaterial as ReportMaterial
+from raysearch.report.page import write_report as write_report
+from raysearch.report.tables import write_leaderboard as write_leaderboard

@@ -1,0 +1,208 @@
+"""Material becomes one self-contained page and a folder of plots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from raysearch.report import plots_forecast, plots_rows, plots_search, tables
+from raysearch.report.canvas import Plot
+from raysearch.report.material import ReportMaterial
+from raysearch.report.record import Section, record_sections
+from raysearch.report.tables import replacing
+from raysearch.report.wording import (
+    claimed,
+    duration,
+    headline_interval,
+    number,
+    percent,
+    summary,
+    verdict,
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One headline figure."""
+
+    name: str
+    value: str
+    detail: str
+    tone: str = ""
+
+
+def write_report(material: ReportMaterial, directory: Path) -> Path:
+    """Write ``directory/report.html`` and ``directory/plots/*.png``.
+
+    The page needs no other file and no network. Each file is written under a temporary name and then
+    moved, so that nobody opens half a page.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OSError: if the directory cannot be written to.
+    """
+    directory = Path(directory)
+    sections = tuple(_sections(material))
+    plots = directory / "plots"
+    plots.mkdir(parents=True, exist_ok=True)
+    written = {f"{plot.name}.png": plot.png for section in sections for plot in section.plots}
+    for name, png in written.items():
+        with replacing(plots / name) as temporary:
+            temporary.write_bytes(png)
+    for old in set(plots.glob("*.png")) - {plots / name for name in written}:
+        old.unlink()  # of an earlier report, when the study was shorter
+    page = directory / "report.html"
+    with replacing(page) as temporary:
+        temporary.write_text(_render(material, sections), encoding="utf-8", errors="replace")
+    return page
+
+
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "template")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _render(material: ReportMaterial, sections: tuple[Section, ...]) -> str:
+    style = (Path(__file__).parent / "template" / "style.css").read_text(encoding="utf-8")
+    return _template().render(
+        study=material.result.study,
+        summary=[sentence for sentence in summary(material) if sentence.text],
+        notes=_notes(material),
+        cards=_cards(material),
+        sections=sections,
+        style=Markup(style),  # our own file
+        svg=Markup,  # what matplotlib wrote has every text escaped
+    )
+
+
+def _notes(material: ReportMaterial) -> list[str]:
+    notes = list(material.notes)
+    if material.result.evaluation.part != "test":
+        notes.insert(
+            0,
+            "No rows were held out for a test. All figures below are measured on the validation rows, by "
+            "which the search chose the best trial, so they are likely to look better than the forecaster "
+            "will do on new rows.",
+        )
+    return list(dict.fromkeys(notes))
+
+
+def _cards(material: ReportMaterial) -> list[Card]:
+    result = material.result
+    evaluation, comparison = result.evaluation, result.comparison
+    cards = [
+        Card(
+            "Average pinball loss",
+            number(evaluation.metrics.get("pinball_loss_avg")),
+            f"{material.part} rows",
+        )
+    ]
+    if comparison and math.isfinite(comparison.gain_percent):
+        way = "lower" if comparison.gain_percent >= 0 else "higher"
+        low, high = comparison.low_percent, comparison.high_percent
+        cards.append(
+            Card(
+                "Against the untuned default",
+                f"{abs(comparison.gain_percent):.1f}\u00a0% {way}",
+                f"95 % interval of the gain {low:.1f} to {high:.1f}\u00a0%",
+                "good" if low > 0 else "warn",
+            )
+        )
+    interval = headline_interval(evaluation.intervals)
+    if interval:
+        limits = f"95 % confidence {100 * interval.low:.1f} to {100 * interval.high:.1f}"
+        name = f"Inside the {claimed(interval.nominal)} interval"
+        cards.append(Card(name, percent(interval.coverage), limits, verdict(interval)))
+        cards.append(
+            Card(f"Mean width of it ({claimed(interval.nominal)})", number(interval.width), material.target)
+        )
+    states = [trial.state for trial in material.trials]
+    detail = f"{states.count('stopped'):,} stopped early, {states.count('failed'):,} failed"
+    cards.append(Card("Trials", number(len(states)), detail))
+    cards.append(Card("Time taken", duration(result.wall_s), "from start to saved model"))
+    return cards
+
+
+def _some(*parts: Any) -> tuple[Any, ...]:
+    """Return the parts that are there."""
+    return tuple(part for part in parts if part is not None)
+
+
+def _sections(material: ReportMaterial) -> Iterator[Section]:
+    yield from _forecast_sections(material)
+    yield from _search_sections(material)
+    yield from record_sections(material)
+
+
+def _forecast_sections(material: ReportMaterial) -> Iterator[Section]:
+    evaluation = material.result.evaluation
+    rows = plots_rows.intervals_against_truth(material)
+    none = "" if rows else "No row has both a truth and a forecast."
+    yield Section("intervals", "Forecasts and what happened", none, plots=_some(rows))
+    yield Section(
+        "reliability",
+        "Can the levels and intervals be trusted?",
+        f"A level of 0.9 claims that 90 % of the rows lie below it. This was checked on {evaluation.rows:,} "
+        f"{material.part} rows. All confidence limits take rows as independent; rows that resemble their "
+        "neighbours, as in time, tell less than their number.",
+        plots=_some(plots_forecast.reliability(evaluation, material.part), plots_forecast.widths(material)),
+        tables=_some(tables.level_table(evaluation, material.levels), tables.interval_table(evaluation)),
+    )
+    choice = plots_forecast.choose_groups(evaluation.groups)
+    yield Section(
+        "groups",
+        "Group by group",
+        "" if choice.shown else "No group column was named, or no level pair bounds an interval.",
+        plots=_some(plots_forecast.group_coverage(choice)),
+        tables=_some(tables.group_table(choice)),
+    )
+    scales = tables.scale_table(material)
+    if scales:
+        told = f"{material.target} was forecast through its transform {material.modelled_name or ''}".rstrip()
+        yield Section(
+            "scales", "Both scales", f"{told}; the figures above are on the original scale.", tables=(scales,)
+        )
+
+
+def _search_sections(material: ReportMaterial) -> Iterator[Section]:
+    trials, shares = material.trials, material.parameter_importance
+    history = plots_search.history(trials)
+    yield Section("search", "The search", "" if history else "No trial has a score.", plots=_some(history))
+    plots = _some(
+        plots_search.parameter_importance(shares),
+        plots_search.feature_importance(material.feature_importance),
+        plots_search.parallel(trials, shares),
+        plots_search.slices(trials, shares),
+    )
+    yield Section("importance", "What mattered", _lacking(plots), plots=plots)
+    yield Section(
+        "leaderboard",
+        "Rank table",
+        "The score is the average pinball loss on the validation rows; lower is better.",
+        tables=_some(tables.ranking(trials), tables.failures(trials)),
+    )
+
+
+def _lacking(plots: tuple[Plot, ...]) -> str:
+    """Say why a plot of this section is not there."""
+    names, told = {plot.name for plot in plots}, []
+    if "parameter_importance" not in names:
+        told.append("How much each parameter mattered cannot be told from this search.")
+    if "feature_importance" not in names:
+        told.append("The forecaster gave no importance of its features.")
+    if "slices" not in names:
+        told.append("Too few different settings were scored to compare values of the parameters.")
+    return " ".join(told)

@@ -1,0 +1,196 @@
+"""Plots of the forecaster: do its levels and intervals hold what they claim, overall and by group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from raysearch.metrics import interval_pairs, wilson_limits
+from raysearch.records import Evaluation, Interval
+from raysearch.report.canvas import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    Plot,
+    Sheet,
+    margin,
+    name_ticks,
+    number_ticks,
+)
+from raysearch.report.material import ReportMaterial
+from raysearch.report.wording import claimed, headline_interval, number, percent, several, verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST_GROUPS = 30
+
+
+def reliability(evaluation: Evaluation, part: str) -> Plot | None:
+    """What each level claims against what was observed."""
+    told = sorted((level, share) for level, share in evaluation.reliability.items() if math.isfinite(share))
+    if not told:
+        return None
+    levels = np.array([level for level, _ in told])
+    shares = np.array([share for _, share in told])
+    limits = np.array([wilson_limits(share * evaluation.rows, evaluation.rows) for share in shares])
+    sheet = Sheet(3.3, wide=True)
+    left, right = sheet.axes(0.8, 0.55, 2.5, 2.5), sheet.axes(4.35, 0.55, 6.4, 2.5)
+    left.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    for axes, shift in ((left, 0.0 * levels), (right, levels)):
+        _draw_levels(axes, levels, shares - shift, limits - shift[:, None], limits)
+    left.set_ylim(-0.02, 1.02)
+    number_ticks(left.yaxis, 5, claimed)
+    left.set_ylabel("observed share", color=MUTED, fontsize=9)
+    _style_gap(right, max(float(np.nanmax(np.abs(limits - levels[:, None]))), 1e-4))
+    worst = int(np.argmax(np.abs(shares - levels)))
+    return sheet.finish(
+        "reliability",
+        "Does every level hold what it claims?",
+        f"Left: of the {part} rows, the share at or below each level, which should lie on the dashed line; "
+        "right: the gap between the two, enlarged. Bars are 95 % limits as if rows were independent; orange "
+        "levels miss theirs.",
+        f"Observed share by level; the largest gap is at level {levels[worst]:g}, "
+        f"observed {percent(shares[worst])}.",
+    )
+
+
+def _draw_levels(
+    axes: Axes, levels: np.ndarray, values: np.ndarray, bars: np.ndarray, limits: np.ndarray
+) -> None:
+    out = (limits[:, 0] > levels) | (limits[:, 1] < levels)
+    reach = np.abs(np.stack([values - bars[:, 0], bars[:, 1] - values]))
+    for mask, colour in ((~out, BLUE), (out, ORANGE)):
+        axes.errorbar(
+            levels[mask], values[mask], yerr=reach[:, mask], fmt="o", color=colour, markersize=6,
+            markeredgecolor=PAPER, markeredgewidth=0.7, elinewidth=1.5, capsize=3,
+        )  # fmt: skip
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel("level: share that should lie below", color=MUTED, fontsize=9)
+    number_ticks(axes.xaxis, 5, claimed)
+
+
+def _style_gap(axes: Axes, reach: float) -> None:
+    axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    axes.set_ylim(-1.15 * reach, 1.15 * reach)
+    number_ticks(axes.yaxis, 6, lambda v: f"{100 * v:+.3g}" if abs(v) > 1e-9 else "0")
+    axes.set_ylabel("too high or low by (points)", color=MUTED, fontsize=9)
+
+
+@dataclass(frozen=True)
+class GroupChoice:
+    """The groups worth showing: (name, widest interval), largest first."""
+
+    shown: tuple[tuple[str, Interval], ...]
+    total: int
+    outside: int
+
+    @property
+    def left_out(self) -> int:
+        """Groups that are not shown."""
+        return self.total - len(self.shown)
+
+
+def choose_groups(groups: Mapping[str, tuple[Interval, ...]]) -> GroupChoice:
+    """Return all groups, or of very many the largest and those furthest from what their interval claims."""
+    told = [(name, interval) for name, parts in groups.items() if (interval := headline_interval(parts))]
+    told = [
+        (name, interval) for name, interval in told if interval.rows > 0 and math.isfinite(interval.coverage)
+    ]
+    outside = sum(verdict(interval) == "warn" for _, interval in told)
+    by_size = sorted(told, key=lambda item: -item[1].rows)
+    chosen = by_size
+    if len(told) > _MOST_GROUPS:
+        largest = by_size[: _MOST_GROUPS // 2]
+        names = {name for name, _ in largest}
+        rest = [item for item in told if item[0] not in names]
+        rest.sort(key=lambda item: -max(item[1].low - item[1].nominal, item[1].nominal - item[1].high))
+        chosen = largest + rest[: _MOST_GROUPS - len(largest)]
+    return GroupChoice(tuple(chosen), len(told), outside)
+
+
+def group_coverage(choice: GroupChoice) -> Plot | None:
+    """Coverage of the widest interval by group, with its confidence limits."""
+    if not choice.shown:
+        return None
+    sheet = Sheet(max(0.85 + 0.235 * len(choice.shown), 1.9))
+    labels = [sheet.label(name or "(empty)", 26) for name, _ in choice.shown]
+    left = margin(labels)
+    axes = sheet.axes(left, 0.55, 5.4 - left - 0.25, sheet.size[1] - 0.65, grid="x")
+    rows = np.arange(len(labels))[::-1]
+    for row, (_, interval) in zip(rows, choice.shown, strict=True):
+        colour = BLUE if verdict(interval) == "good" else ORANGE
+        axes.hlines(row, interval.low, interval.high, color=colour, linewidth=2, alpha=0.75)
+        axes.plot(
+            interval.coverage,
+            row,
+            "o",
+            color=colour,
+            markersize=6,
+            markeredgecolor=PAPER,
+            markeredgewidth=0.7,
+        )
+    nominal = choice.shown[0][1].nominal
+    axes.axvline(nominal, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    name_ticks(axes.yaxis, rows.tolist(), labels, labelcolor=INK)
+    axes.set_ylim(-0.7, len(labels) - 0.3)
+    low = min(interval.low for _, interval in choice.shown)
+    high = max(interval.high for _, interval in choice.shown)
+    pad = 0.04 * max(high - low, 0.01)
+    axes.set_xlim(max(min(low, nominal) - pad, -0.02), min(max(high, nominal) + pad, 1.02))
+    number_ticks(axes.xaxis, 5, claimed)
+    axes.set_xlabel(f"rows inside the {claimed(nominal)} interval", color=MUTED, fontsize=9)
+    shares = [interval.coverage for _, interval in choice.shown]
+    some = (
+        f" Shown are the {_MOST_GROUPS // 2} largest of {choice.total:,} groups and the "
+        f"{len(choice.shown) - _MOST_GROUPS // 2} that miss most; {choice.outside:,} miss in all, where "
+        f"chance alone makes about {max(round(choice.total * 0.05), 1):,} do so."
+        if choice.left_out
+        else ""
+    )
+    return sheet.finish(
+        "coverage_by_group",
+        "Coverage by group",
+        f"Each dot is the share of a group's rows inside the {claimed(nominal)} interval, the bar its 95 % "
+        f"confidence limits; orange groups miss the dashed line by more than chance explains.{some}",
+        f"Coverage of {several(len(labels), 'group')} from {percent(min(shares))} to {percent(max(shares))}; "
+        f"{choice.outside:,} of {choice.total:,} miss.",
+    )
+
+
+def widths(material: ReportMaterial) -> Plot | None:
+    """How wide the intervals are, from the narrow rows to the wide ones."""
+    pairs = interval_pairs(material.levels)
+    quantiles = material.quantiles[np.isfinite(material.quantiles).all(axis=1)]
+    if not pairs or not len(quantiles):
+        return None
+    sheet = Sheet(max(0.95 + 0.42 * len(pairs), 2.0))
+    axes = sheet.axes(0.85, 0.55, 4.3, sheet.size[1] - 0.65, grid="x")
+    reach, told = 0.0, []
+    for row, (low, high, nominal) in enumerate(reversed(pairs)):
+        parts = np.percentile(quantiles[:, high] - quantiles[:, low], [5, 25, 50, 75, 95])
+        axes.hlines(row, parts[0], parts[4], color=BLUE, linewidth=2, alpha=0.5)
+        axes.hlines(row, parts[1], parts[3], color=BLUE, linewidth=9)
+        axes.plot(parts[2], row, "o", color=PAPER, markersize=5, markeredgecolor=INK, markeredgewidth=1.2)
+        reach = max(reach, float(parts[4]))
+        told.append((claimed(nominal), float(parts[2])))
+    name_ticks(axes.yaxis, range(len(pairs)), [name for name, _ in told], labelcolor=INK)
+    axes.set_ylim(-0.6, len(pairs) - 0.4)
+    axes.set_xlim(0, reach * 1.04 or 1)
+    number_ticks(axes.xaxis, 5)
+    axes.set_xlabel(f"width, in units of {sheet.label(material.target, 24)}", color=MUTED, fontsize=9)
+    return sheet.finish(
+        "interval_width",
+        "How wide are the intervals?",
+        "For each interval the dot is the width on a middling row, the thick bar holds half of the rows and "
+        "the thin line nine in ten; a long line means that the forecaster knows when it is unsure.",
+        "Widths of the intervals; in the middle "
+        + ", ".join(f"{name}: {number(width)}" for name, width in told)
+        + ".",
+    )

@@ -1,0 +1,281 @@
+"""Plots of the search: how the score fell, which parameters mattered, where good values lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from raysearch.records import TrialResult
+from raysearch.report.canvas import (
+    BLUE,
+    GREY,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    RED,
+    Plot,
+    Sheet,
+    legend,
+    margin,
+    name_ticks,
+    number_ticks,
+)
+from raysearch.report.scales import ParameterScale, finite_shares, scales, scored
+from raysearch.report.wording import claimed, number, percent, several
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_VECTORS = 250  # more marks than this are embedded as a picture, which keeps the page small
+_UNUSED = -0.16  # where trials that do not use a parameter are drawn
+
+
+def history(trials: Sequence[TrialResult]) -> Plot | None:
+    """Score by trial, with the best so far."""
+    told = sorted(scored(trials), key=lambda trial: trial.number)
+    if not told:
+        return None
+    sheet = Sheet(3.5, wide=True)
+    axes = sheet.axes(0.95, 0.5, 9.85, 2.65)
+    scores = np.array([trial.score for trial in told], dtype=float)
+    numbers = np.array([trial.number for trial in told])
+    floor, top, high = _score_limits(scores)
+    shown = np.minimum(scores, top)
+    stopped = np.array([trial.state == "stopped" for trial in told])
+    dense = len(told) > _VECTORS
+    for mask, colour, name in ((~stopped, BLUE, "trained to the end"), (stopped, GREY, "stopped early")):
+        if mask.any():
+            axes.plot(
+                numbers[mask], shown[mask], "o", color=colour, markersize=5, markeredgecolor=PAPER,
+                markeredgewidth=0.6, label=name, rasterized=dense,
+            )  # fmt: skip
+    best = np.minimum(np.minimum.accumulate(scores), top)
+    axes.step(numbers, best, where="post", color=ORANGE, linewidth=1.8, label="best so far", zorder=1.9)
+    _mark_default(axes, told, top)
+    failed = [trial.number for trial in trials if trial.score is None or trial.state == "failed"]
+    if failed:
+        axes.plot(failed, [floor] * len(failed), "x", color=RED, markersize=6, label="failed", clip_on=False)
+    axes.set_ylim(floor, high)
+    last = max(trial.number for trial in trials)
+    axes.set_xlim(-0.6 - 0.01 * last, last + 0.6 + 0.01 * last)
+    number_ticks(axes.xaxis, 12, lambda v: number(round(v)) if abs(v - round(v)) < 1e-6 else "")
+    number_ticks(axes.yaxis)
+    axes.set_xlabel("trial", color=MUTED, fontsize=9)
+    axes.set_ylabel("score (lower is better)", color=MUTED, fontsize=9)
+    legend(axes)
+    above = int((scores > top).sum())
+    cut = f" {several(above, 'much worse trial')} drawn at the upper edge." if above else ""
+    return sheet.finish(
+        "history",
+        "How the search went",
+        "Each dot is one setting that was tried and its score, the average pinball loss on the validation "
+        f"rows; the line is the best score so far, so where it runs flat more trials gained nothing.{cut}",
+        f"Score of {several(len(told), 'trial')} in order, from {number(scores[0])} at first to "
+        f"{number(float(scores.min()))} at best.",
+    )
+
+
+def _score_limits(scores: np.ndarray) -> tuple[float, float, float]:
+    """Return the lower edge, the highest score drawn in place and the upper edge."""
+    low, middle = float(scores.min()), float(np.median(scores))
+    top = min(float(scores.max()), low + max(5 * (middle - low), 1e-12 * abs(low)) or float(scores.max()))
+    if top <= low:
+        top = float(scores.max())
+    span = (top - low) or abs(low) * 0.1 or 1.0
+    return low - 0.1 * span, top, top + 0.08 * span
+
+
+def _mark_default(axes: Axes, told: Sequence[TrialResult], top: float) -> None:
+    for trial in told:
+        if trial.default and trial.score is not None:
+            axes.plot(
+                [trial.number], [min(trial.score, top)], "D", markersize=8, markerfacecolor="none",
+                markeredgecolor=INK, markeredgewidth=1.4, label="untuned default", clip_on=False,
+            )  # fmt: skip
+            return
+
+
+def parameter_importance(shares: Mapping[str, float]) -> Plot | None:
+    """How much of the score's variation each parameter explains."""
+    told = finite_shares(shares, 15)
+    return _bars(
+        told,
+        "parameter_importance",
+        "Which parameters mattered",
+        "The longer the bar, the more of the difference between good and bad trials this parameter explains; "
+        "those near nothing need no tuning on this table.",
+    )
+
+
+def feature_importance(shares: Mapping[str, float]) -> Plot | None:
+    """The twenty features that the forecaster leans on most."""
+    told = finite_shares(shares, 20)
+    of = f" (the {len(told)} largest of {len(shares):,})" if len(shares) > len(told) else ""
+    return _bars(
+        told,
+        "feature_importance",
+        "What the forecaster looks at",
+        f"The longer the bar, the more the forecaster's splits on this column improved the fit{of}; "
+        "a large share tells use, not cause.",
+    )
+
+
+def _bars(told: list[tuple[str, float]], name: str, title: str, caption: str) -> Plot | None:
+    if not told:
+        return None
+    sheet = Sheet(max(0.75 + 0.235 * len(told), 1.7))
+    labels = [sheet.label(key, 30) for key, _ in told]
+    left = margin(labels)
+    axes = sheet.axes(left, 0.4, 5.4 - left - 0.55, sheet.size[1] - 0.5, grid="x")
+    values = [share for _, share in told]
+    rows = np.arange(len(told))[::-1]
+    axes.barh(rows, values, height=0.68, color=BLUE)
+    for row, share in zip(rows, values, strict=True):
+        axes.annotate(
+            percent(share),
+            (share, row),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            color=MUTED,
+        )
+    name_ticks(axes.yaxis, rows.tolist(), labels, labelcolor=INK)
+    axes.set_ylim(-0.6, len(told) - 0.4)
+    axes.set_xlim(0, max(max(values), 1e-12) * 1.02)
+    number_ticks(axes.xaxis, 4, claimed)
+    first = ", ".join(f"{key} {percent(share)}" for key, share in told[:3])
+    return sheet.finish(name, title, caption, f"Bars of {several(len(told), 'share')}; largest: {first}.")
+
+
+def parallel(trials: Sequence[TrialResult], importance: Mapping[str, float]) -> Plot | None:
+    """Each scored trial as a line over its parameters and its score."""
+    told = scored(trials)
+    axes_of = scales(told, importance, 8)
+    if len(told) < 2 or not axes_of:
+        return None
+    sheet = Sheet(3.6, wide=True)
+    axes = sheet.axes(0.75, 0.1, 9.5, 2.85, grid="none")
+    places = np.column_stack([scale.places for scale in axes_of])
+    lines = np.column_stack([np.where(np.isnan(places), _UNUSED, places), _ranks(len(told))])
+    good = _good(len(told))
+    _draw_lines(axes, lines, good)
+    columns = lines.shape[1]
+    axes.vlines(range(columns), 0, 1, color=MUTED, linewidth=1, zorder=3)
+    for column, scale in enumerate(axes_of):
+        _draw_scale(axes, sheet, column, scale)
+    axes.annotate(
+        "best", (columns - 1, 1), (6, 0), textcoords="offset points", va="center", fontsize=8.5, color=INK
+    )
+    axes.annotate(
+        "worst", (columns - 1, 0), (6, 0), textcoords="offset points", va="center", fontsize=8.5, color=INK
+    )
+    _head(axes, columns - 1, "rank", 0)
+    axes.set_xlim(-0.05, columns - 1 + 0.05)
+    unused = any(scale.conditional for scale in axes_of)
+    if unused:
+        axes.text(0, _UNUSED, "not used ", ha="right", va="center", fontsize=8.5, color=MUTED)
+    axes.set_ylim(_UNUSED - 0.06 if unused else -0.05, 1.05)
+    axes.axis("off")
+    low = " A line at the bottom does not use that parameter." if unused else ""
+    return sheet.finish(
+        "parallel_coordinates",
+        "Settings side by side",
+        "Each line is one trial and crosses every axis at its value: the best in orange, "
+        f"the {good} next in blue; where coloured lines meet, good values lie.{low}",
+        f"Parallel coordinates of {several(len(told), 'trial')} over "
+        f"{', '.join(scale.name for scale in axes_of)} and the rank of the score.",
+    )
+
+
+def _ranks(count: int) -> np.ndarray:
+    return np.linspace(1, 0, count)
+
+
+def _good(count: int) -> int:
+    """Return how many trials after the best one are shown as good."""
+    return min(max(round(count * 0.1), 4), 20, count - 1)
+
+
+def _draw_lines(axes: Axes, lines: np.ndarray, good: int) -> None:
+    from matplotlib.collections import LineCollection
+
+    points = np.stack([np.broadcast_to(np.arange(lines.shape[1]), lines.shape), lines], axis=2)
+    layers = (
+        (points[good + 1 :], GREY, 0.8, 0.35, 1),
+        (points[1 : good + 1], BLUE, 1.3, 0.8, 2),
+        (points[:1], ORANGE, 2.4, 1.0, 4),
+    )
+    for segments, colour, width, alpha, order in layers:
+        if len(segments):
+            collection = LineCollection(
+                list(segments), colors=colour, linewidths=width, alpha=alpha, zorder=order
+            )
+            collection.set_rasterized(len(segments) > 60)
+            axes.add_collection(collection)
+
+
+def _draw_scale(axes: Axes, sheet: Sheet, column: int, scale: ParameterScale) -> None:
+    _head(axes, column, sheet.label(scale.name, 22), column % 2)
+    for place, told in scale.ticks:
+        axes.annotate(
+            sheet.label(told, 12), (column, place), (4, 0), textcoords="offset points", va="center",
+            fontsize=8, color=INK, zorder=5,
+            bbox={"boxstyle": "round,pad=0.12", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.8},
+        )  # fmt: skip
+
+
+def _head(axes: Axes, column: int, text: str, step: int) -> None:
+    """Write the name over an axis, every second one higher, so that long names do not meet."""
+    axes.annotate(
+        text, (column, 1), (0, 10 + 15 * step), textcoords="offset points", ha="center", fontsize=9,
+        fontweight="bold", color=INK, annotation_clip=False,
+    )  # fmt: skip
+
+
+def slices(trials: Sequence[TrialResult], importance: Mapping[str, float]) -> Plot | None:
+    """Score against each of the most important parameters."""
+    told = scored(trials)
+    found = scales(told, importance, 8)
+    if len(told) < 2 or not found:
+        return None
+    down = -(-len(found) // 4)
+    across = -(-len(found) // down)
+    sheet = Sheet(0.15 + 2.15 * down, wide=True)
+    scores = np.array([trial.score for trial in told], dtype=float)
+    floor, top, high = _score_limits(scores)
+    good = _good(len(told))
+    step = (11.0 - 0.85) / across
+    for index, scale in enumerate(found):
+        row, column = divmod(index, across)
+        bottom = sheet.size[1] - 2.15 * (row + 1) + 0.35
+        axes = sheet.axes(0.85 + column * step, bottom, step - 0.25, 1.5)
+        _draw_slice(axes, scale, np.minimum(scores, top), good)
+        axes.set_ylim(floor, high)
+        axes.set_xlim(-0.06, 1.06)
+        names = [sheet.label(told, 12) for _, told in scale.ticks]
+        name_ticks(axes.xaxis, [place for place, _ in scale.ticks], names, labelsize=8)
+        axes.set_title(
+            sheet.label(scale.name, 26), fontsize=9, color=INK, loc="left", fontweight="bold", pad=4
+        )
+        number_ticks(axes.yaxis, 4, None if column == 0 else lambda _: "")
+    return sheet.finish(
+        "slices",
+        "Score by parameter",
+        "Each dot is one trial: to the side its value of the parameter, upwards its score (lower is better); "
+        "a cloud that falls to one side says where to search on.",
+        f"Score against {', '.join(scale.name for scale in found)}, one small plot each.",
+    )
+
+
+def _draw_slice(axes: Axes, scale: ParameterScale, scores: np.ndarray, good: int) -> None:
+    dense = len(scores) > _VECTORS // 4
+    groups = ((slice(good + 1, None), GREY, 4.0), (slice(1, good + 1), BLUE, 5.0), (slice(0, 1), ORANGE, 8.0))
+    for part, colour, size in groups:
+        axes.plot(
+            scale.places[part], scores[part], "o", color=colour, markersize=size, markeredgecolor=PAPER,
+            markeredgewidth=0.5, rasterized=dense and size == 4.0,
+        )  # fmt: skip

@@ -1,0 +1,231 @@
+"""Tables of the page, and the leaderboard as CSV."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from raysearch.metrics import wilson_limits
+from raysearch.records import DataQuality, Evaluation, TrialResult
+from raysearch.report.material import ReportMaterial
+from raysearch.report.plots_forecast import GroupChoice
+from raysearch.report.scales import scored
+from raysearch.report.wording import DASH, LIBRARIES, claimed, duration, number, percent, shorten, verdict
+
+_LEADERBOARD = ("rank", "trial", "model", "state", "score", "rounds", "seconds", "default", "reason")
+_BEST = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; ``tone`` is "best", "good", "warn", "quiet" or empty."""
+
+    cells: tuple[str, ...]
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; ``text`` tells the columns that hold words and stand at the left."""
+
+    name: str
+    head: tuple[str, ...]
+    rows: tuple[Row, ...]
+    text: frozenset[int] = frozenset({0})
+    note: str = ""
+
+
+def write_leaderboard(trials: Iterable[TrialResult], path: Path) -> None:
+    """Write all trials as CSV in UTF-8, sorted by score, those without a score last."""
+    trials = tuple(trials)
+    names = _param_names(trials)
+    ranked = scored(trials)
+    keys = {trial.number for trial in ranked}
+    ordered = [*enumerate(ranked, 1), *(("", trial) for trial in trials if trial.number not in keys)]
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="", errors="replace") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow([*_LEADERBOARD, *names])
+        for rank, t in ordered:
+            score = t.score if t.number in keys else ""
+            told = [
+                rank,
+                t.number,
+                t.model,
+                t.state,
+                score,
+                t.rounds,
+                round(t.seconds, 3),
+                t.default,
+                t.reason,
+            ]
+            writer.writerow([*told, *(t.params.get(name, "") for name in names)])
+
+
+class replacing:  # noqa: N801  (reads as the verb it is)
+    """Give a temporary path beside the target, moved onto it when the block ends well."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def __enter__(self) -> Path:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        os.close(handle)
+        self.temporary = Path(name)
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            # mkstemp makes files for the owner alone; a report is for others to read.
+            self.temporary.chmod(0o644)
+            self.temporary.replace(self.path)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def _param_names(trials: Sequence[TrialResult]) -> list[str]:
+    return list(dict.fromkeys(name for trial in trials for name in trial.params))
+
+
+def ranking(trials: Sequence[TrialResult]) -> Table:
+    """The best twenty with their parameters, and the untuned default wherever it stands."""
+    ranked = list(enumerate(scored(trials), 1))
+    shown = [item for item in ranked if item[0] <= _BEST or item[1].default]
+    names = _param_names([trial for _, trial in shown])
+    rows = []
+    for rank, trial in shown:
+        state = "untuned default" if trial.default else trial.state
+        told = (str(rank), str(trial.number), LIBRARIES.get(trial.model, trial.model), state)
+        cost = (number(trial.score, 5), number(trial.rounds), duration(trial.seconds))
+        params = tuple(number(trial.params.get(name)) for name in names)
+        rows.append(Row(told + cost + params, "best" if rank == 1 else "quiet" if trial.default else ""))
+    head = ("rank", "trial", "library", "state", "score", "rounds", "time", *names)
+    left_out = len(ranked) - len(shown)
+    note = f"{left_out:,} more scored trials are in the leaderboard." if left_out else ""
+    return Table("The best trials", head, tuple(rows), frozenset({2, 3}), note)
+
+
+def failures(trials: Sequence[TrialResult]) -> Table | None:
+    """Why trials failed, or None where none did."""
+    by_reason: dict[str, list[int]] = {}
+    for trial in trials:
+        if trial.state == "failed":
+            by_reason.setdefault(trial.reason or "no reason was given", []).append(trial.number)
+    rows = []
+    for reason, numbers in sorted(by_reason.items(), key=lambda item: -len(item[1]))[:_BEST]:
+        told = ", ".join(map(str, numbers[:8])) + (" …" if len(numbers) > 8 else "")
+        rows.append(Row((shorten(reason, 400), f"{len(numbers):,}", told)))
+    note = f"The {_BEST} most common of {len(by_reason):,} reasons." if len(by_reason) > _BEST else ""
+    head = ("reason", "trials", "which")
+    return Table("Failed trials", head, tuple(rows), frozenset({0, 2}), note) if rows else None
+
+
+def level_table(evaluation: Evaluation, levels: Sequence[float]) -> Table:
+    """Every level: what it claims, what was observed, its pinball loss."""
+    rows = []
+    for level in levels:
+        share = evaluation.reliability.get(level)
+        loss = evaluation.metrics.get(f"pinball/q{level:g}")
+        if share is None:
+            rows.append(Row((f"{level:g}", percent(level), DASH, DASH, number(loss))))
+            continue
+        low, high = wilson_limits(share * evaluation.rows, evaluation.rows)
+        tone = "good" if low <= level <= high else "warn"
+        limits = f"{100 * low:.1f} to {100 * high:.1f}"
+        rows.append(Row((f"{level:g}", percent(level), percent(share), limits, number(loss)), tone))
+    rows.append(Row(("all", "", "", "", number(evaluation.metrics.get("pinball_loss_avg"))), "best"))
+    head = ("level", "should lie below", "observed", "95 % limits", "pinball loss")
+    return Table("Every level", head, tuple(rows))
+
+
+def interval_table(evaluation: Evaluation) -> Table | None:
+    """Every interval: coverage with its limits, and width; None for a single level."""
+    rows = tuple(
+        Row(
+            (
+                claimed(part.nominal),
+                percent(part.coverage),
+                f"{100 * part.low:.1f} to {100 * part.high:.1f}",
+                number(part.width),
+            ),
+            verdict(part),
+        )
+        for part in evaluation.intervals
+    )
+    head = ("interval", "rows inside", "95 % limits", "mean width")
+    return Table("Every interval", head, rows) if rows else None
+
+
+def group_table(choice: GroupChoice) -> Table | None:
+    """The groups that are shown, with rows, coverage and width."""
+    rows = tuple(
+        Row(
+            (
+                shorten(name, 48) or "(empty)",
+                number(part.rows),
+                percent(part.coverage),
+                f"{100 * part.low:.1f} to {100 * part.high:.1f}",
+                number(part.width),
+            ),
+            verdict(part),
+        )
+        for name, part in choice.shown
+    )
+    note = f"{choice.left_out:,} groups are not shown." if choice.left_out else ""
+    head = ("group", "rows", "rows inside", "95 % limits", "mean width")
+    return Table("By group", head, rows, note=note) if rows else None
+
+
+def scale_table(material: ReportMaterial) -> Table | None:
+    """The same figures on the original and on the modelled scale; None without a transform."""
+    modelled, told = material.modelled, material.result.evaluation
+    if modelled is None:
+        return None
+    pairs = [("average pinball loss", "pinball_loss_avg")]
+    pairs += [(f"pinball loss at level {level:g}", f"pinball/q{level:g}") for level in material.levels]
+    pairs += [("weighted interval score (WIS)", "wis"), ("CRPS, from the quantiles", "crps")]
+    rows = [
+        Row((name, number(told.metrics.get(key)), number(modelled.metrics.get(key)))) for name, key in pairs
+    ]
+    for left, right in zip(told.intervals, modelled.intervals, strict=False):
+        name = claimed(left.nominal)
+        rows.append(Row((f"mean width of the {name} interval", number(left.width), number(right.width))))
+        rows.append(
+            Row((f"coverage of the {name} interval", percent(left.coverage), percent(right.coverage)))
+        )
+    head = (
+        "figure",
+        f"original scale: {material.target}",
+        f"modelled scale: {material.modelled_name or 'transformed'}",
+    )
+    note = "Coverage is the same on both: a monotone transform moves truth and quantiles together."
+    return Table("On both scales", head, tuple(rows), note=note)
+
+
+def quality_table(quality: DataQuality) -> Table:
+    """Every column of the user's table: kind, missing, distinct, used or why not."""
+    rows = tuple(
+        Row(
+            (
+                column.name,
+                column.kind,
+                f"{column.missing:,} ({percent(column.missing / quality.rows)})"
+                if column.missing and quality.rows
+                else "0",
+                number(column.distinct),
+                "yes" if column.used else "no",
+                column.note,
+            ),
+            "" if column.used else "quiet",
+        )
+        for column in quality.columns
+    )
+    head = ("column", "kind", "missing", "distinct values", "feature", "remark")
+    return Table(f"Columns ({len(rows):,})", head, rows, frozenset({0, 1, 4, 5}))

@@ -1,0 +1,211 @@
+"""Numbers and sentences as a reader who never saw the tool wants them."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raysearch.records import Comparison, Interval
+from raysearch.report.material import ReportMaterial
+
+DASH = "–"
+_LITTLE = 0.015  # a gap of coverage that shows in many rows but hardly matters in use
+LIBRARIES = {"lightgbm": "LightGBM", "xgboost": "XGBoost"}
+_SECRET_IN_URL = re.compile(r"(://[^/@\s:]*):[^/@\s]+@")
+_SECRET_IN_QUERY = re.compile(r"(?i)([?&;][^=&;\s]*(?:password|token|secret|key|signature|sig)=)[^&;\s]+")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of the summary; ``tone`` is "good", "warn" or empty."""
+
+    text: str
+    tone: str = ""
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """Return a number in ``digits`` significant digits: 1,234,567, 0.01235, 1.2e-7; a dash for nothing."""
+    if value is None:
+        return DASH
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int) and abs(value) < 10**15:
+        return f"{value:,}"
+    value = float(value)
+    if not math.isfinite(value):
+        return DASH if math.isnan(value) else ("∞" if value > 0 else "-∞")
+    size = abs(value)
+    if size and not 1e-4 <= size < 1e12:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        short = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return f"{short}e{int(exponent)}"
+    if size >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """Return a share in [0, 1] as "88.1 %"."""
+    return f"{100 * share:.{decimals}f}\u00a0%" if math.isfinite(share) else DASH
+
+
+def claimed(share: float) -> str:
+    """Return a nominal share without idle decimals: "90 %", "99.9 %"."""
+    return f"{100 * share:.6g}\u00a0%"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as "8.2 s", "3 min 20 s" or "2 h 5 min"."""
+    if not math.isfinite(seconds):
+        return DASH
+    if seconds < 60:
+        return f"{seconds:.1f}\u00a0s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}\u00a0min {rest}\u00a0s"
+    return f"{minutes // 60}\u00a0h {minutes % 60}\u00a0min"
+
+
+def display_width(text: str) -> int:
+    """Return how many columns a text takes: wide characters count twice."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def shorten(text: str, most: int) -> str:
+    """Return the text cut to ``most`` columns, with an ellipsis in the middle, where names differ least."""
+    if display_width(text) <= most:
+        return text
+    head, tail = text, text
+    while head and display_width(head) > (most - 1) * 2 // 3:
+        head = head[:-1]
+    while tail and display_width(tail) > (most - 1) // 3:
+        tail = tail[1:]
+    return f"{head}…{tail}"
+
+
+def masked(text: str) -> str:
+    """Return the text with passwords and tokens of addresses hidden: a report is sent around."""
+    return _SECRET_IN_QUERY.sub(r"\1***", _SECRET_IN_URL.sub(r"\1:***@", text))
+
+
+def several(count: int, noun: str) -> str:
+    """Return "1 trial", "3,000 trials"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def headline_interval(intervals: Sequence[Interval]) -> Interval | None:
+    """Return the widest interval, or None where there is none (a single level)."""
+    return max(intervals, key=lambda interval: interval.nominal, default=None)
+
+
+def verdict(interval: Interval) -> str:
+    """Return "good" where what an interval claims lies within its confidence limits, else "warn"."""
+    return "good" if interval.low <= interval.nominal <= interval.high else "warn"
+
+
+def summary(material: ReportMaterial) -> list[Sentence]:
+    """Return the paragraph at the head of the page."""
+    evaluation, result = material.result.evaluation, material.result
+    told = [_forecast(material), _search(material)]
+    loss = evaluation.metrics.get("pinball_loss_avg")
+    if loss is not None:
+        told.append(
+            Sentence(
+                f"On {evaluation.rows:,} {material.part} rows its average pinball loss "
+                f"(the error of the quantiles in the target's own units; lower is better) is {number(loss)}."
+            )
+        )
+    told.append(_gain(result.comparison) if result.comparison else _no_comparison(material))
+    interval = headline_interval(evaluation.intervals)
+    told.append(coverage_sentence(interval, material.part) if interval else _no_interval(material))
+    # A percent sign must not begin a line.
+    return [Sentence(sentence.text.replace(" %", "\u00a0%"), sentence.tone) for sentence in told]
+
+
+def _forecast(material: ReportMaterial) -> Sentence:
+    levels, facts = material.levels, material.facts
+    if len(levels) == 1:
+        what = f"the quantile of {material.target} at level {levels[0]:g}"
+    else:
+        what = f"{material.target}: not one value but its likely range, as quantiles at {len(levels)} levels"
+        what += f" from {levels[0]:g} to {levels[-1]:g}"
+    library = LIBRARIES.get(material.result.best.model, material.result.best.model)
+    learnt = (
+        f"The forecaster is {library}, learnt from the table {facts.name} ({several(facts.rows, 'row')})."
+    )
+    return Sentence(f"This study forecasts {what}. {learnt}")
+
+
+def _search(material: ReportMaterial) -> Sentence:
+    counts = {state: sum(trial.state == state for trial in material.trials) for state in _STATES}
+    parts = [f"{count:,} {_STATES[state]}" for state, count in counts.items() if count]
+    best = material.result.best
+    why = _ENDINGS.get(material.result.stopped_by, "")
+    return Sentence(
+        f"The search tried {several(len(material.trials), 'setting')} in {duration(material.result.wall_s)} "
+        f"({', '.join(parts) or 'none ended'}){why}; trial {best.number} did best on the validation rows."
+    )
+
+
+_STATES = {"finished": "trained to the end", "stopped": "stopped early", "failed": "failed"}
+_ENDINGS = {
+    "time": " until its time was used up",
+    "patience": " until no more gain came",
+    "interrupt": " until it was interrupted",
+}
+
+
+def _gain(comparison: Comparison) -> Sentence:
+    low, high = comparison.low_percent, comparison.high_percent
+    if not math.isfinite(comparison.gain_percent):
+        return Sentence("Its gain over the untuned default cannot be told as a percentage.")
+    rows = "test" if comparison.part == "test" else "validation"
+    limits = f"95 % interval of the gain: {low:.1f} % to {high:.1f} %"
+    if low <= 0 <= high:
+        way = "lower" if comparison.gain_percent >= 0 else "higher"
+        return Sentence(
+            f"Its loss on the {rows} rows is {abs(comparison.gain_percent):.1f} % {way} than that of the "
+            f"untuned default, but this may be chance ({limits}).",
+            "warn",
+        )
+    if comparison.gain_percent < 0:
+        text = f"Tuning did not help: on the {rows} rows its loss is {-comparison.gain_percent:.1f} % higher"
+        return Sentence(f"{text} than that of the untuned default ({limits}).", "warn")
+    text = f"On the {rows} rows its loss is {comparison.gain_percent:.1f} % lower than that of the untuned"
+    return Sentence(f"{text} default ({limits}).", "good")
+
+
+def _no_comparison(material: ReportMaterial) -> Sentence:
+    if material.result.best.default:
+        return Sentence("No setting did better than the library's untuned default, which is the model kept.")
+    return Sentence("It was not compared with the untuned default.")
+
+
+def _no_interval(material: ReportMaterial) -> Sentence:
+    shares = material.result.evaluation.reliability
+    told = [f"{percent(shares[level])} of the rows lie at or below level {level:g}" for level in shares]
+    return Sentence(f"No two levels bound a central interval; {', '.join(told)}." if told else "")
+
+
+def coverage_sentence(interval: Interval, part: str) -> Sentence:
+    """Return whether an interval covers what it claims, with the confidence limits."""
+    text = (
+        f"The {claimed(interval.nominal)} interval held {percent(interval.coverage)} of the {part} rows "
+        f"(95 % confidence {100 * interval.low:.1f} to {100 * interval.high:.1f})"
+    )
+    if verdict(interval) == "good":
+        return Sentence(f"{text}, as it should.", "good")
+    little = "a little " if abs(interval.coverage - interval.nominal) < _LITTLE else ""
+    if interval.coverage < interval.nominal:
+        return Sentence(
+            f"{text}: it is {little}too narrow, so more rows fall outside than it claims.", "warn"
+        )
+    return Sentence(f"{text}: it is {little}wider than it needs to be.", "warn")
