@@ -1,0 +1,20 @@
+"""The product's sentences: tune, resume, check, predict, list. Each door (command line, Python, web) calls these."""
+
+from raysearch.flow.check import Plan, check
+from raysearch.flow.display import Display, SearchBegins, Silent
+from raysearch.flow.study import Study, StudyRow, list_studies, open_study
+from raysearch.flow.tune import resume, tune
+
+__all__ = [
+    "Display",
+    "Plan",
+    "SearchBegins",
+    "Silent",
+    "Study",
+    "StudyRow",
+    "check",
+    "list_studies",
+    "open_study",
+    "resume",
+    "tune",
+]

@@ -1,0 +1,112 @@
+"""What is settled before the first trial, and the clock of the whole command."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from raysearch.config import Config
+from raysearch.data import Dataset
+from raysearch.models import FitSettings, Frame
+from raysearch.space import SearchSpace
+from raysearch.study.home import Home, StudyAbout
+from raysearch.study.paths import StudyPaths
+from raysearch.trial import Recipe
+
+_CLOSING_S = 7.0  # ending Ray, the report and the record, measured on two cores
+_REFIT_SHARE = 0.2  # of the time budget at most: beyond it the search's own model is kept
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time of the command, on ``time.monotonic``.
+
+    Attributes:
+        deadline_s: when the command is to be over; None: no budget.
+    """
+
+    started_s: float
+    deadline_s: float | None
+
+    @classmethod
+    def start(cls, budget_s: float | None) -> Clock:
+        now = time.monotonic()
+        return cls(now, None if budget_s is None else now + budget_s)
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.started_s
+
+    @property
+    def search_deadline_s(self) -> float | None:
+        """When the search must end for what comes after it, the refit left out."""
+        return None if self.deadline_s is None else self.deadline_s - _CLOSING_S
+
+    @property
+    def refit_most_s(self) -> float:
+        """How long a refit may take to be worth its time; longer ones are left out."""
+        return float("inf") if self.deadline_s is None else _REFIT_SHARE * (self.deadline_s - self.started_s)
+
+    def allows(self, seconds: float) -> bool:
+        """Tell whether something of so many seconds still fits before the closing."""
+        deadline = self.search_deadline_s
+        return deadline is None or time.monotonic() + seconds <= deadline + 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study that is ready to run."""
+
+    config: Config
+    space: SearchSpace
+    dataset: Dataset
+    home: Home
+    about: StudyAbout
+    clock: Clock
+
+    @property
+    def paths(self) -> StudyPaths:
+        return self.home.paths(self.about.name)
+
+    @property
+    def cores(self) -> int:
+        """Cores of this machine: what the driver's own fits may use when the search is over."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    @property
+    def scored_part(self) -> str:
+        """The rows that the result is told on: "test", or "valid" where none were held out."""
+        start, stop = self.dataset.parts["test"]
+        return "test" if stop > start else "valid"
+
+    def recipe(self, threads: int | None = None) -> Recipe:
+        """Return what trials do: learn from the training rows, score on the validation rows."""
+        search, compute = self.config.search, self.config.compute
+        return Recipe(
+            categorical=self.dataset.encoder.categorical,
+            train=self.dataset.parts["train"],
+            watch=self.dataset.parts["valid"],
+            transform=self.dataset.transform,
+            settings=FitSettings(
+                levels=search.levels,
+                seed=search.seed,
+                threads=threads or compute.cpus_per_trial,
+                gpu=compute.gpus_per_trial > 0,
+            ),
+        )
+
+    def frame(self, part: str) -> Frame:
+        """Return the encoded features of one part, without copying them."""
+        names = self.dataset.table.column_names[: len(self.dataset.encoder.categorical)]
+        return Frame(self.dataset.table.select(names), self.dataset.encoder.categorical).slice(
+            *self.dataset.parts[part]
+        )
+
+    @property
+    def refit_scale(self) -> float:
+        """Seconds of a refit on training and validation rows for each second of a trial, roughly."""
+        (start, stop), (_, end) = self.dataset.parts["train"], self.dataset.parts["valid"]
+        rows = (end - start) / max(1, stop - start)
+        threads = min(self.cores, 8) / self.config.compute.cpus_per_trial
+        return rows / max(1.0, 0.8 * threads)

@@ -1,0 +1,52 @@
+"""From a table to a file of quantiles."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from raysearch.data import read_table
+from raysearch.errors import DataError
+from raysearch.forecaster import Forecaster
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was written."""
+
+    rows: int
+    columns: tuple[str, ...]
+    path: str
+    warnings: tuple[str, ...]
+
+
+def predict_file(forecaster: Forecaster, data: str, out: str) -> Predicted:
+    """Predict the rows of ``data`` and write them to ``out`` (.parquet or .csv), whole or not at all.
+
+    Raises:
+        DataError: when either file cannot be used.
+    """
+    path = Path(out)
+    if path.suffix not in (".parquet", ".csv"):
+        raise DataError(f"--out {out}: must end in .parquet or .csv")
+    if not path.absolute().parent.is_dir():
+        raise DataError(f"--out {out}: there is no directory {path.parent}")
+    quantiles, warnings = forecaster.quantiles(read_table(data, role="rows to predict"))
+    names = forecaster.columns
+    table = pa.table([pa.array(quantiles[:, i]) for i in range(len(names))], names=list(names))
+    part = path.with_name(f".{path.name}.part")
+    try:
+        if path.suffix == ".csv":
+            pyarrow.csv.write_csv(table, part)
+        else:
+            pyarrow.parquet.write_table(table, part)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DataError(f"--out {out}: cannot be written: {error.strerror or error}") from None
+    return Predicted(table.num_rows, names, str(path), warnings)

@@ -1,0 +1,199 @@
+"""A study that has ended, for the one who ran it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raysearch.errors import StudyError
+from raysearch.records import Evaluation, StudyResult, TrialResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from raysearch.forecaster import Forecaster
+
+
+@dataclass(frozen=True)
+class Study:
+    """What ``tune`` returns.
+
+    Example:
+        study = tune("sales.csv", target="demand", model="lightgbm", trials=50)
+        study.best.params
+        study.forecaster.predict(df)
+    """
+
+    result: StudyResult
+    trials: tuple[TrialResult, ...]
+    forecaster: Forecaster
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.result.study
+
+    @property
+    def best(self) -> TrialResult:
+        """The trial with the lowest score among those that trained all their rounds."""
+        return self.result.best
+
+    @property
+    def test(self) -> Evaluation:
+        """How the forecaster does on rows that nothing looked at before (``part`` "valid": none were held out)."""
+        return self.result.evaluation
+
+    @property
+    def report_path(self) -> str:
+        return self.result.report_path
+
+    @property
+    def model_path(self) -> str:
+        return self.result.model_path
+
+    @cached_property
+    def leaderboard(self) -> pd.DataFrame:
+        """All trials, best first: number, model, state, score, rounds, seconds and a column a parameter."""
+        import pandas as pd
+
+        rows = [
+            {
+                "number": t.number,
+                "model": t.model,
+                "state": t.state,
+                "valid_pinball_loss_avg": t.score,
+                "rounds": t.rounds,
+                "seconds": t.seconds,
+                **{f"params.{k}": v for k, v in t.params.items()},
+            }
+            for t in self.trials
+        ]
+        order = {"finished": 0, "stopped": 1, "failed": 2}
+        table = pd.DataFrame(rows)
+        return table.sort_values(
+            ["state", "valid_pinball_loss_avg"], key=lambda c: c.map(order) if c.name == "state" else c
+        ).reset_index(drop=True)
+
+
+def to_json(result: StudyResult) -> dict[str, Any]:
+    """Return the result as plain values, as ``--json`` prints it and ``result.json`` keeps it."""
+    evaluation = result.evaluation
+    told = {
+        "pinball_loss_avg": evaluation.metrics["pinball_loss_avg"],
+        "coverage": {f"{i.nominal:g}": i.coverage for i in evaluation.intervals},
+        "crossing_rate": evaluation.metrics["crossing_rate"],
+        "rows": evaluation.rows,
+        "part": evaluation.part,
+        "metrics": dict(evaluation.metrics),
+        "groups": {
+            name: {f"{i.nominal:g}": i.coverage for i in intervals}
+            for name, intervals in evaluation.groups.items()
+        },
+    }
+    return {
+        "study": result.study,
+        "parent_run_id": result.parent_run_id,
+        "tracking_uri": result.tracking_uri,
+        "trials": dict(result.trials),
+        "best": {
+            "number": result.best.number,
+            "model": result.best.model,
+            "params": dict(result.best.params),
+            "valid_pinball_loss_avg": result.best.score,
+        },
+        "default": {"valid_pinball_loss_avg": result.default.score} if result.default else None,
+        # Without held-out rows there is no test to tell of; the validation's figures have a name of their own.
+        "test": told if evaluation.part == "test" else None,
+        "valid": told if evaluation.part == "valid" else None,
+        "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
+        "model_path": result.model_path,
+        "report_path": result.report_path,
+        "stopped_by": result.stopped_by,
+        "wall_s": round(result.wall_s, 3),
+    }
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One line of the list of studies.
+
+    Attributes:
+        state: "done", "running", or "unfinished" (killed or interrupted: ``resume`` goes on with it).
+        score: best valid_pinball_loss_avg; None where no trial has finished.
+    """
+
+    name: str
+    state: str
+    model: str
+    target: str
+    trials: int
+    asked: int | None
+    score: float | None
+    created_s: float
+    path: str
+
+
+def list_studies(home: str = "studies") -> list[StudyRow]:
+    """Return all studies of a home, the newest first."""
+    from raysearch.study.home import Home
+
+    place = Home(home)
+    rows = [_row(place, name) for name in place.names()]
+    return sorted((row for row in rows if row), key=lambda row: -row.created_s)
+
+
+def _row(place: Any, name: str) -> StudyRow | None:
+    from raysearch.study.ledger import open_storage_to_read, read_results
+
+    try:
+        about = place.read(name)
+    except StudyError:
+        return None
+    paths = place.paths(name)
+    storage = open_storage_to_read(paths.ledger, about.config["study"]["ledger"])
+    results = read_results(storage, about.ledger_name) if storage else ()
+    scores = [r.score for r in results if r.state == "finished" and r.score is not None]
+    asked = about.config["search"]["trials"]
+    good = sum(r.state != "failed" for r in results)
+    state = "running" if place.is_locked(name) else "done" if paths.result.exists() else "unfinished"
+    return StudyRow(
+        name=name,
+        state=state,
+        model=about.config["search"]["model"],
+        target=about.config["data"]["target"] or "",
+        trials=good,
+        asked=asked,
+        score=min(scores, default=None),
+        created_s=about.created_s,
+        path=place.told_path(paths.root),
+    )
+
+
+def open_study(name: str, home: str = "studies") -> Forecaster:
+    """Return the forecaster of a study.
+
+    Raises:
+        StudyError: when there is no such study, or it has no model yet.
+    """
+    from raysearch.forecaster import load_forecaster
+    from raysearch.study.home import Home
+
+    place = Home(home)
+    place.read(name)
+    paths = place.paths(name)
+    if not paths.model.is_dir():
+        raise StudyError(f"study {name!r} has no model yet; `python -m raysearch resume {name}` goes on with it")
+    return load_forecaster(paths.model)
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """Return ``result.json`` of a study, or None where it has not ended yet."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return content
