@@ -1,0 +1,189 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+from typing import Annotated, Any
+
+import typer
+
+import raysearch
+from raysearch.cli.guard import guarded
+from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS, with_flags
+
+app = typer.Typer(
+    name="raysearch",
+    help="Tuned quantile forecasters with intervals that cover what they claim, and a record of every trial.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=False,
+)
+_HOME = "studies"
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, all else on error")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks")]
+Home = Annotated[str, typer.Option("--home", help="Where studies live")]
+ConfigFile = Annotated[
+    str | None, typer.Option("--config", help="YAML with settings, or a shipped one such as nav_baseline")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting, as section.key=value; see config/default.yaml")
+]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"raysearch {raysearch.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
+    ] = False,
+) -> None:
+    """Search hyperparameters of quantile forecasters on a Ray cluster, with every trial in MLflow."""
+
+
+@app.command()
+@with_flags(TUNE_FLAGS)
+@guarded
+def tune(
+    flags: dict[str, dict[str, Any]],
+    config: ConfigFile = None,
+    set_: Settings = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find the best model for a table, keep it, and tell how good its intervals are.
+
+    Without --data it runs the experiment nav_baseline: the net asset values of five funds, 21 days ahead.
+
+    [bold]Examples[/bold]
+
+        python -m raysearch tune --model lightgbm
+        python -m raysearch tune --data sales.csv --target demand --group store --time date --trials 100
+        python -m raysearch tune --data big.parquet --target y --model both --time-budget 30m --address auto
+    """
+    from raysearch.cli.run import run_study
+    from raysearch.config import load_config
+    from raysearch.flow import tune as run
+
+    settings = load_config(config, settings=set_ or (), flags=flags)
+    run_study(lambda display: run(settings, display=display), json=json)
+
+
+@app.command()
+@with_flags(RESUME_FLAGS)
+@guarded
+def resume(
+    flags: dict[str, dict[str, Any]],
+    name: Annotated[str, typer.Argument(help="Name of the study")],
+    home: Home = _HOME,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Go on with a study after Ctrl-C, a killed process, or for more trials: no finished trial runs again.
+
+    [bold]Examples[/bold]
+
+        python -m raysearch resume my-study
+        python -m raysearch resume my-study --trials 200
+    """
+    from raysearch.cli.run import run_study
+    from raysearch.flow import resume as run
+
+    run_study(lambda display: run(name, home, flags, display), json=json)
+
+
+@app.command()
+@with_flags(TUNE_FLAGS)
+@guarded
+def check(
+    flags: dict[str, dict[str, Any]],
+    config: ConfigFile = None,
+    set_: Settings = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check settings, space, table and addresses, and tell what tune would run, without computing anything."""
+    from raysearch.cli.words import plan_json, print_json, tell_plan
+    from raysearch.config import load_config
+    from raysearch.flow import check as run
+
+    settings = load_config(config, settings=set_ or (), flags=flags)
+    plan = run(settings)
+    if json:
+        print_json(plan_json(plan, settings))
+    else:
+        tell_plan(plan, settings)
+
+
+@app.command()
+@guarded
+def predict(
+    data: Annotated[str, typer.Option("--data", help="Table with the rows to predict")],
+    out: Annotated[str, typer.Option("--out", help="File to write: .parquet or .csv")],
+    study: Annotated[str | None, typer.Option("--study", help="Name of the study whose model predicts")] = None,
+    model: Annotated[str | None, typer.Option("--model-path", help="Directory of a model, instead of --study")] = None,
+    home: Home = _HOME,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Predict all levels for the rows of a table: one column a level, one row for each row, in order.
+
+    [bold]Example[/bold]
+
+        python -m raysearch predict --study my-study --data new.csv --out quantiles.parquet
+    """
+    from raysearch.cli.words import print_json, tell
+    from raysearch.errors import ConfigError
+    from raysearch.flow import open_study
+    from raysearch.flow.predict import predict_file
+    from raysearch.forecaster import load_forecaster
+
+    if (study is None) == (model is None):
+        raise ConfigError("predict: name one of --study NAME and --model-path DIR")
+    forecaster = open_study(study, home) if study else load_forecaster(str(model))
+    done = predict_file(forecaster, data, out)
+    for warning in done.warnings:
+        typer.secho(f"warning: {warning}", err=True, fg="yellow")
+    if json:
+        print_json(dataclasses.asdict(done))
+    else:
+        tell(f"{done.rows:,} rows with {', '.join(done.columns)} written to {done.path}")
+
+
+@app.command()
+@guarded
+def studies(home: Home = _HOME, json: Json = False, debug: Debug = False) -> None:
+    """List the studies of a home, the newest first."""
+    from raysearch.cli.words import print_json, tell_studies
+    from raysearch.flow import list_studies
+
+    rows = list_studies(home)
+    if json:
+        print_json({"home": home, "studies": [dataclasses.asdict(row) for row in rows]})
+    else:
+        tell_studies(rows, home)
+
+
+@app.command()
+@guarded
+def ui(
+    tracking_uri: Annotated[str | None, typer.Option("--tracking-uri", help="MLflow store to open")] = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port to listen on", min=1, max=65535)] = 5000,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Open MLflow's UI on the right store (Ctrl-C ends it)."""
+    from raysearch.cli.serve import serve_ui
+
+    serve_ui(tracking_uri, host, port, json=json)
+
+

@@ -1,0 +1,144 @@
+"""The options that several commands share: one table, from flag to setting."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of "90", "90s", "10m", "1h30m"."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
+    whole = "".join(number + unit for number, unit in parts)
+    if not parts or whole != text.strip().lower().replace(" ", ""):
+        raise typer.BadParameter(f"{text!r} is not a duration; give e.g. 90s, 10m or 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def parse_levels(text: str) -> list[float]:
+    """Return the numbers of "0.05,0.5,0.95"; whether they are levels is checked with all settings."""
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of numbers; give e.g. 0.05,0.5,0.95") from None
+
+
+def split_names(values: Sequence[str] | None) -> list[str] | None:
+    """Return column names from repeated and comma-separated values."""
+    if not values:
+        return None
+    return [name.strip() for value in values for name in value.split(",") if name.strip()]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One option: its words, the setting it overrides, and how its text becomes that setting's value."""
+
+    words: str
+    setting: str
+    kind: Any
+    text: str
+    panel: str
+    convert: Callable[[Any], Any] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.setting.replace(".", "__")
+
+
+_TABLE, _SEARCH, _WHERE, _RECORD = "The table", "The search", "Where it runs", "Study and record"
+
+DATA_FLAGS = (
+    Flag("--data", "data.path", str, "Table: .csv, .csv.gz, .parquet, .feather, .arrow or .xlsx, also at s3://", _TABLE),
+    Flag("--target", "data.target", str, "Column to forecast", _TABLE),
+    Flag("--group", "data.group", str, "Column by which results are also told (stays a feature)", _TABLE),
+    Flag("--time", "data.time", str, "Column that orders the rows in time", _TABLE),
+    Flag("--split", "split.by", str, "random, time or group (default: time with --time, else random)", _TABLE),
+    Flag("--test-size", "split.test_size", float, "Share of rows kept for the test; 0: none (default 0.2)", _TABLE),
+    Flag("--valid-size", "split.valid_size", float, "Share of the others that trials are scored on (0.2)", _TABLE),
+    Flag("--purge", "split.purge", int, "Time steps left out before validation and test (default 0)", _TABLE),
+    Flag("--test", "data.test_path", str, "Test rows from a file of their own", _TABLE),
+    Flag("--drop", "data.drop", list[str], "Columns to leave out; repeat or separate by commas", _TABLE, split_names),
+    Flag("--features", "data.features", list[str], "Learn from these columns only", _TABLE, split_names),
+    Flag("--transform", "data.transform", str, "Model none, log, log1p or asinh of the target (none)", _TABLE),
+    Flag("--anchor", "data.anchor", str, "With --transform log: model the growth over this column", _TABLE),
+    Flag("--levels", "search.levels", str, "Quantile levels (default 0.05,0.25,0.5,0.75,0.95)", _TABLE, parse_levels),
+)
+SEARCH_FLAGS = (
+    Flag("--model", "search.model", str, "lightgbm, xgboost, or both (default lightgbm)", _SEARCH),
+    Flag("--space", "search.space", str, "Search space: a YAML file, a shipped one, or 'wide'", _SEARCH),
+    Flag("--seed", "search.seed", int, "Same seed, same bits, where one trial runs at a time (default 0)", _SEARCH),
+)
+BUDGET_FLAGS = (
+    Flag("--trials", "search.trials", int, "Trials that must finish or be stopped early (default 30)", _SEARCH),
+    Flag(
+        "--time-budget", "search.time_budget_s", str, "Time for the whole command, e.g. 10m", _SEARCH, parse_duration
+    ),
+    Flag("--patience", "search.patience", int, "End after so many trials without gain", _SEARCH),
+    Flag("--scheduler", "search.scheduler", str, "Stop trailing trials early: asha, median or none (asha)", _SEARCH),
+)
+PLACE_FLAGS = (
+    Flag("--address", "compute.address", str, "Running Ray cluster, HOST:PORT or auto (default: own Ray)", _WHERE),
+    Flag("--cpus-per-trial", "compute.cpus_per_trial", int, "Cores and threads of one trial (default 1)", _WHERE),
+    Flag("--gpus-per-trial", "compute.gpus_per_trial", float, "GPUs of one trial, xgboost only (default 0)", _WHERE),
+    Flag("--max-concurrent", "compute.max_concurrent", int, "Trials at once (default: as many as fit)", _WHERE),
+    Flag("--engine", "compute.engine", str, "ray, or inline: one by one without Ray (default ray)", _WHERE),
+)
+RECORD_FLAGS = (
+    Flag("--tracking-uri", "tracking.uri", str, "MLflow store (default MLFLOW_TRACKING_URI, else sqlite)", _RECORD),
+    Flag("--tracking-experiment", "tracking.experiment", str, "MLflow experiment (default raysearch)", _RECORD),
+    Flag("--no-tracking", "tracking.enabled", bool, "Same search and report without MLflow", _RECORD, lambda v: not v),
+)
+STUDY_FLAGS = (
+    Flag("--study", "study.name", str, "Name of the study (default: a readable one is made up)", _RECORD),
+    Flag("--home", "study.home", str, "Where studies live: directory or address (default studies)", _RECORD),
+    Flag("--ledger", "study.ledger", str, "Database for the trials (default: a file in the study)", _RECORD),
+)
+TUNE_FLAGS = (*DATA_FLAGS, *SEARCH_FLAGS, *BUDGET_FLAGS, *PLACE_FLAGS, *STUDY_FLAGS, *RECORD_FLAGS)
+RESUME_FLAGS = (*BUDGET_FLAGS, *PLACE_FLAGS, *RECORD_FLAGS)
+
+
+def with_flags(flags: Sequence[Flag]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of ``flags``; it receives them as ``flags``, by section, unset ones left out."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapped(**given: Any) -> None:
+            values = {flag.name: given.pop(flag.name) for flag in flags}
+            command(flags=_sections(flags, values), **given)
+
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
+        added = [
+            inspect.Parameter(flag.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotate(flag))
+            for flag in flags
+        ]
+        wrapped.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
+        del wrapped.__wrapped__  # typer would read the signature behind it
+        return wrapped
+
+    return decorate
+
+
+def _annotate(flag: Flag) -> Any:
+    option = typer.Option(flag.words, help=flag.text, rich_help_panel=flag.panel, show_default=False)
+    return Annotated[flag.kind | None, option]
+
+
+def _sections(flags: Sequence[Flag], values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {}
+    for flag in flags:
+        value = values[flag.name]
+        if value is None or value == []:
+            continue
+        section, key = flag.setting.split(".")
+        sections.setdefault(section, {})[key] = flag.convert(value) if flag.convert else value
+    return sections

@@ -1,0 +1,170 @@
+"""How results are told in the terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from raysearch.config import Config
+from raysearch.flow.check import Plan
+from raysearch.flow.study import Study, StudyRow
+from raysearch.records import Evaluation, Interval
+
+_MOST_GROUPS = 12
+
+
+def tell(text: str) -> None:
+    """Print one line of result."""
+    typer.echo(text)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object; what JSON cannot hold (NaN, infinity) becomes null."""
+    typer.echo(json.dumps(_plain(value), ensure_ascii=False, default=str))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def number(value: float) -> str:
+    """Return a figure with four significant digits."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Return "1:05" or "2:03:00"."""
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def tell_study(study: Study) -> None:
+    """Print what came out: gain, coverage, parameters, and where everything is."""
+    console = Console(highlight=False, soft_wrap=True)
+    result = study.result
+    counts = ", ".join(f"{count} {state}" for state, count in result.trials.items() if count)
+    console.print(f"\n[bold]{escape(result.study)}[/bold]: {counts}, in {duration(result.wall_s)}")
+    _tell_gain(console, study)
+    _tell_coverage(console, study.test)
+    params = ", ".join(f"{name}={_short(value)}" for name, value in result.best.params.items())
+    console.print(f"best parameters (trial {result.best.number}, {result.best.model}): {escape(params)}")
+    console.print(f"model: {escape(result.model_path)}")
+    console.print(f"report: {escape(result.report_path)}")
+    if result.tracking_uri:
+        console.print(f"MLflow: python -m raysearch ui --tracking-uri {escape(shlex.quote(result.tracking_uri))}")
+    more = 2 * (result.trials["finished"] + result.trials["stopped"])
+    console.print(f"continue: python -m raysearch resume {escape(shlex.quote(result.study))} --trials {more}")
+
+
+def _tell_gain(console: Console, study: Study) -> None:
+    result, comparison = study.result, study.result.comparison
+    line = f"validation pinball loss: {number(result.best.score or math.nan)}"
+    if result.default and result.default.score:
+        gain = 100 * (1 - (result.best.score or 0) / result.default.score)
+        line += f", {gain:.1f} % below the untuned default's {number(result.default.score)}"
+    console.print(line)
+    if comparison and comparison.part == "test":
+        console.print(
+            f"test pinball loss: {number(comparison.tuned)}, {comparison.gain_percent:.1f} % below the untuned "
+            f"default's {number(comparison.default)} "
+            f"(95 % interval {comparison.low_percent:.1f} to {comparison.high_percent:.1f} %)"
+        )
+
+
+def _tell_coverage(console: Console, evaluation: Evaluation) -> None:
+    if not evaluation.intervals:
+        return
+    rows = "untouched test rows" if evaluation.part == "test" else "validation rows (no test rows were held out)"
+    table = Table(title=f"coverage of the intervals on {evaluation.rows:,} {rows}", title_justify="left")
+    table.add_column("")
+    table.add_column("rows", justify="right")
+    for interval in evaluation.intervals:
+        table.add_column(f"{100 * interval.nominal:g} % interval", justify="right")
+    table.add_row("all", f"{evaluation.rows:,}", *map(_covered, evaluation.intervals))
+    largest = sorted(evaluation.groups.items(), key=lambda item: -item[1][0].rows)
+    for name, intervals in largest[:_MOST_GROUPS]:
+        table.add_row(escape(name), f"{intervals[0].rows:,}", *map(_covered, intervals))
+    console.print(table)
+    if len(largest) > _MOST_GROUPS:
+        console.print(f"and {len(largest) - _MOST_GROUPS} smaller groups, in the report")
+
+
+def _covered(interval: Interval) -> str:
+    return f"{100 * interval.coverage:.1f} %"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def plan_json(plan: Plan, config: Config) -> dict[str, Any]:
+    """Return what ``check`` found as plain values."""
+    return {
+        "rows": plan.facts.rows,
+        "split": dict(plan.facts.split),
+        "features": list(plan.features),
+        "warnings": list(plan.quality.warnings),
+        "space": {
+            space.model: [p.name for p in space.parameters] for space in plan.space.spaces
+        },
+        "trials": config.search.trials,
+        "concurrent": plan.slots,
+        "likely_seconds": plan.seconds,
+        "likely_memory_gb": plan.memory_gb,
+        "tracking_uri": plan.tracking_uri,
+        "config": config.to_dict(),
+    }
+
+
+def tell_plan(plan: Plan, config: Config) -> None:
+    """Print what would run."""
+    console = Console(highlight=False, soft_wrap=True)
+    split = ", ".join(f"{part} {count:,}" for part, count in plan.facts.split.items() if count)
+    console.print(f"table: {escape(plan.facts.source)}, {plan.facts.rows:,} rows ({split})")
+    console.print(f"target: {escape(config.data.target or '')}; {len(plan.features)} features: "
+                  f"{escape(', '.join(plan.features[:20]))}{' ...' if len(plan.features) > 20 else ''}")
+    for warning in plan.quality.warnings:
+        console.print(f"[yellow]note: {escape(warning)}[/yellow]")
+    for space in plan.space.spaces:
+        console.print(f"space of {space.model}: {escape(', '.join(p.name for p in space.parameters))}")
+    trials = f"{config.search.trials} trials" if config.search.trials else "as many trials as the time allows"
+    levels = ", ".join(f"{level:g}" for level in config.search.levels)
+    console.print(f"would run: {trials} at levels {levels}, {plan.slots} at once")
+    console.print(f"likely time: about {duration(plan.seconds)} (order of magnitude), start and closing aside")
+    console.print(f"likely memory: {plan.memory_gb:.1f} GB on this machine")
+    console.print(f"record: {escape(plan.tracking_uri or 'none (--no-tracking)')}")
+    console.print("all is in order")
+
+
+def tell_studies(rows: Sequence[StudyRow], home: str) -> None:
+    """Print the list of studies."""
+    if not rows:
+        tell(f"no studies in {home}")
+        return
+    table = Table()
+    for title in ("study", "state", "model", "target", "trials", "best score", "created"):
+        table.add_column(title, justify="right" if title in ("trials", "best score") else "left")
+    import datetime
+
+    for row in rows:
+        asked = f"/{row.asked}" if row.asked else ""
+        created = datetime.datetime.fromtimestamp(row.created_s).strftime("%Y-%m-%d %H:%M")
+        score = "" if row.score is None else number(row.score)
+        table.add_row(
+            escape(row.name), row.state, row.model, escape(row.target), f"{row.trials}{asked}", score, created
+        )
+    Console(highlight=False).print(table)
