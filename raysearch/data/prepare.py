@@ -18,7 +18,7 @@ from raysearch.data.check import Usable, check_table
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
 from raysearch.data.nav import load_builtin
-from raysearch.data.quality import assess
+from raysearch.data.quality import DROPPED, NOT_CHOSEN, assess
 from raysearch.data.read import read_table
 from raysearch.data.split import Keys, Split, split_rows
 from raysearch.data.transform import Transform
@@ -185,9 +185,9 @@ def _feature_columns(table: Any, data: DataConfig, times: Any) -> tuple[list[str
         if name == data.target:
             continue
         if name in data.drop:
-            reasons[name] = "dropped by the settings"
+            reasons[name] = DROPPED
         elif data.features is not None and name not in data.features:
-            reasons[name] = "not among the features of the settings"
+            reasons[name] = NOT_CHOSEN
         elif name == data.time and times.dtype.kind == "f":
             reasons[name] = "a running number for the time: it would only tell rows apart"
         else:

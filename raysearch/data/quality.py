@@ -15,6 +15,8 @@ from raysearch.data.values import decode, kind_of, missing_mask
 from raysearch.errors import listing
 from raysearch.records import ColumnQuality, DataQuality
 
+DROPPED, NOT_CHOSEN = "dropped by the settings", "not among the features of the settings"
+BY_SETTINGS = (DROPPED, NOT_CHOSEN)
 _LEAST_FOR_ID = 50
 _MANY_MISSING = 0.5
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -44,7 +46,9 @@ def assess(
         note = encoder.left_out.get(name, "")
         if distinct <= 1 and not missing.any():
             constant.append(name)
-        if note.startswith("id-like") or _is_row_number(array, distinct, table.num_rows):
+        if note.startswith("id-like") or (
+            name in encoder.columns and _is_row_number(array, distinct, table.num_rows)
+        ):
             id_like.append(name)
             note = note or "every value differs: perhaps a row number"
         columns.append(
@@ -58,7 +62,7 @@ def assess(
             )
         )
     duplicates = table.num_rows - _distinct(mixed, np.zeros(table.num_rows, dtype=bool))
-    told = [*warnings, *_in_words(columns, duplicates, table.num_rows)]
+    told = [*warnings, *_in_words(columns, encoder.left_out, duplicates, table.num_rows)]
     return DataQuality(
         table.num_rows,
         tuple(columns),
@@ -109,16 +113,19 @@ def _is_row_number(array: Any, distinct: int, rows: int) -> bool:
     return rows > _LEAST_FOR_ID and distinct == rows and bool(pa.types.is_integer(array.type))
 
 
-def _in_words(columns: Sequence[ColumnQuality], duplicates: int, rows: int) -> list[str]:
+def _in_words(
+    columns: Sequence[ColumnQuality], left_out: Mapping[str, str], duplicates: int, rows: int
+) -> list[str]:
     told = []
     if duplicates:
         told.append(f"{duplicates:,} of {rows:,} rows are copies of another row")
     sparse = [column.name for column in columns if column.used and column.missing > _MANY_MISSING * rows]
     if sparse:
         told.append(f"more than half of the values are missing in {listing(sparse)}")
-    out = [column for column in columns if column.note and not column.used]
     unused = [
-        f"{column.name!r} ({column.note})" for column in out if ":" in column.note or "no " in column.note
+        f"{name!r} ({reason})"
+        for name, reason in left_out.items()
+        if reason not in BY_SETTINGS and any(column.name == name for column in columns)
     ]
     if unused:
         more = f" and {len(unused) - 12} more" if len(unused) > 12 else ""

@@ -88,7 +88,8 @@ def _by_time(keys: Keys, settings: SplitConfig, test_size: float) -> Split:
     if len(moments) < needed:
         raise DataError(
             f"split: {len(moments)} different times are too few; a split by time into {parts} parts with "
-            f"a purge of {settings.purge} needs at least {needed}; lower split.purge or use --split random"
+            f"a purge of {settings.purge} needs at least {needed}; "
+            f"{'lower split.purge or ' if settings.purge else ''}use --split random"
         )
     usable = len(moments)
     if test_size:

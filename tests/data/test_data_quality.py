@@ -47,6 +47,13 @@ def test_columns_are_described():
     assert any("columns left out" in text and "'id'" in text for text in quality.warnings)
 
 
+def test_a_target_of_whole_numbers_is_no_row_number_and_binary_columns_are_told():
+    table = pa.table({"x": [0.5 * i for i in range(80)], "b": [b"u", b"v"] * 40, "y": list(range(80))})
+    quality = report(table)
+    assert quality.id_like_columns == () and quality.columns[2].note == "target"
+    assert quality.warnings[1:] == ("columns left out: 'b' (cells of type binary are not used)",)
+
+
 def test_duplicate_rows_are_counted_whatever_the_types():
     rows = {
         "f": [0.0, -0.0, float("nan"), float("nan"), 1.0],
