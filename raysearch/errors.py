@@ -34,6 +34,10 @@ class StudyError(RaysearchError):
     """A study cannot be made, found, continued or finished."""
 
 
+class Interrupted(StudyError):
+    """A study was stopped by its user before it had anything to show; it can be continued."""
+
+
 class Problems:
     """Gathers everything that is wrong, to tell it at once.
 
@@ -54,15 +58,16 @@ class Problems:
         """Raise ``error`` with all problems, or return when there are none."""
         if not self.found:
             return
-        if len(self.found) == 1:
-            raise error(f"{self.about}: {self.found[0]}")
-        listed = "\n".join(f"  - {problem}" for problem in self.found)
-        raise error(f"{self.about}: {len(self.found)} problems\n{listed}")
+        found = list(dict.fromkeys(self.found))  # one mistake can be met twice
+        if len(found) == 1:
+            raise error(f"{self.about}: {found[0]}")
+        listed = "\n".join(f"  - {problem}" for problem in found)
+        raise error(f"{self.about}: {len(found)} problems\n{listed}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint such as ``; did you mean 'trials'?``, or an empty string."""
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    match = difflib.get_close_matches(str(name), list(map(str, known)), n=1, cutoff=0.6)
     return f"; did you mean '{match[0]}'?" if match else ""
 
 

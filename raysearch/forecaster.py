@@ -5,10 +5,11 @@ Stored as the libraries' own files and JSON; nothing is pickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +20,13 @@ import pyarrow as pa
 
 from raysearch.data import Encoder, Transform, read_table
 from raysearch.errors import DataError, StudyError, listing
-from raysearch.metrics import Array
+from raysearch.metrics import Array, level_name
 from raysearch.models import MODEL_NAMES, Frame, get_model
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["Forecaster", "Member", "level_name", "load_forecaster"]
 
 FORMAT = 1
 _FILE = "forecaster.json"
@@ -35,11 +38,6 @@ class Member:
 
     model: str
     files: Mapping[str, bytes]
-
-
-def level_name(level: float) -> str:
-    """Return the column of a level: 0.05 -> "q0.05"."""
-    return f"q{level:.10g}"
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ class Forecaster:
                 categories never seen and values of the wrong kind. Columns not known are ignored.
 
         Returns:
-            A DataFrame with one row for each row given (with its index, where ``data`` is a DataFrame) and one
-            column a level, in units of the target, never decreasing from left to right.
+            A DataFrame with one row for each row given (with its index, where ``data`` is a DataFrame), and
+            one column a level, in units of the target, never decreasing from left to right.
 
         Raises:
             DataError: when the table cannot be read or has none of the columns.
@@ -82,37 +80,51 @@ class Forecaster:
 
         import pandas as pd
 
-        table = read_table(data, role="rows to predict")
+        index = data.index if isinstance(data, pd.DataFrame) else None
+        if not isinstance(data, str | os.PathLike) and hasattr(data, "__len__") and len(data) == 0:
+            return pd.DataFrame(columns=list(self.columns), index=index, dtype=np.float64)
+        table = read_table(data, role="rows to predict", least_columns=1)
         quantiles, notes = self.quantiles(table)
         for note in notes:
             warnings.warn(note, UserWarning, stacklevel=2)
-        index = data.index if isinstance(data, pd.DataFrame) else None
         return pd.DataFrame(quantiles, columns=list(self.columns), index=index)
 
     def quantiles(self, table: pa.Table) -> tuple[Array, tuple[str, ...]]:
         """Return ordered quantiles [rows, levels] in units of the target, and warnings about the table."""
         encoded = self.encoder.transform(table)
         frame = Frame(encoded.features, self.encoder.categorical)
-        return np.sort(self.raw(frame, self._anchor(table)), axis=1), encoded.warnings
+        anchor, notes = self._anchor(table)
+        return np.sort(self.raw(frame, anchor), axis=1), (*encoded.warnings, *notes)
 
     def raw(self, frame: Frame, anchor: Array | None) -> Array:
         """Return quantiles [rows, levels] of encoded rows in units of the target, not yet put in order."""
         modelled: Array = np.mean([predict(frame) for predict in self._predictors], axis=0)
         return self.transform.inverse(modelled, anchor)
 
-    def _anchor(self, table: pa.Table) -> Array | None:
+    def _anchor(self, table: pa.Table) -> tuple[Array | None, tuple[str, ...]]:
+        """Return the anchor [rows], NaN where growth cannot be relative to it, and a warning on such rows."""
         name = self.transform.anchor
         if name is None:
-            return None
-        if name not in table.column_names:
+            return None, ()
+        at = table.schema.get_all_field_indices(name)
+        if not at:
             raise DataError(
                 f"rows to predict: column {name!r} is missing; the model predicts growth relative to it "
                 f"(columns: {listing(table.column_names)})"
             )
+        column = table.column(at[0])
         try:
-            return np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
-        except pa.ArrowInvalid:
-            raise DataError(f"rows to predict: column {name!r} must hold numbers, got {table[name].type}") from None
+            values = np.array(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+        except pa.ArrowException:
+            raise DataError(
+                f"rows to predict: column {name!r} must hold numbers, got {column.type}"
+            ) from None
+        unusable = ~(np.isfinite(values) & (values > 0))
+        values[unusable] = np.nan
+        told = (
+            f"{name!r}: {int(unusable.sum()):,} values are missing or not above 0; no forecast for their rows"
+        )
+        return values, (told,) if unusable.any() else ()
 
     @cached_property
     def _predictors(self) -> tuple[Callable[[Frame], Array], ...]:
@@ -127,7 +139,10 @@ class Forecaster:
         return columns
 
     def feature_importance(self) -> dict[str, float]:
-        """Return each feature's share of the total gain, largest first; they sum to 1."""
+        """Return each feature's share of the total gain, largest first.
+
+        They sum to 1, or are all 0 where no tree has a split.
+        """
         names = self.encoder.names
         total: Array = np.zeros(len(names))
         for member in self.members:
@@ -138,9 +153,21 @@ class Forecaster:
         return {names[i]: float(shares[i]) for i in order}
 
     def save(self, path: str | Path) -> Path:
-        """Write the forecaster to the directory ``path``, replacing one that is there, and return it."""
-        path = Path(path)
-        part, old = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.old")
+        """Write the forecaster to the directory ``path``, replacing one that is there, and return it.
+
+        Whoever loads it meanwhile, or after a crash, finds the old one or the new one, whole.
+
+        Raises:
+            StudyError: when something else is there: it is never deleted.
+        """
+        path = Path(path).absolute()
+        part, old = _beside(path)
+        if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / _FILE).is_file()):
+            raise StudyError(
+                f"{path} is there and is no forecaster; name another directory, or remove it first"
+            )
+        if old.exists() and not path.exists():
+            old.replace(path)  # a crash came between the two moves below
         for leftover in (part, old):
             shutil.rmtree(leftover, ignore_errors=True)
         part.mkdir(parents=True)
@@ -150,54 +177,98 @@ class Forecaster:
             directory.mkdir(parents=True)
             for name, content in member.files.items():
                 (directory / name).write_bytes(content)
-            listed.append({"model": member.model, "files": sorted(member.files)})
+            digests = {name: _digest(member.files[name]) for name in sorted(member.files)}
+            listed.append({"model": member.model, "files": digests})
+        self._write_about(part / _FILE, listed)
+        if path.exists():
+            path.replace(old)
+        part.replace(path)
+        shutil.rmtree(old, ignore_errors=True)
+        return path
+
+    def _write_about(self, file: Path, members: Sequence[Mapping[str, Any]]) -> None:
         content = {
             "format": FORMAT,
             "target": self.target,
             "levels": list(self.levels),
             "transform": self.transform.to_json(),
             "encoder": self.encoder.to_json(),
-            "members": listed,
+            "members": members,
             "about": dict(self.about),
         }
         text = json.dumps(content, indent=1, ensure_ascii=False, default=str)
-        (part / _FILE).write_text(text, encoding="utf-8")
-        if path.exists():
-            os.replace(path, old)
-        os.replace(part, path)
-        shutil.rmtree(old, ignore_errors=True)
-        return path
+        file.write_text(text, encoding="utf-8")
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    """Return where a new forecaster is written, and where the old one waits until the new one is in place."""
+    return path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def load_forecaster(path: str | Path) -> Forecaster:
     """Read a forecaster from a directory that ``Forecaster.save`` wrote, e.g. ``studies/NAME/model``.
 
     Raises:
-        StudyError: when there is none, or it is of a newer format.
+        StudyError: when there is none, it is damaged, or it is of a newer format.
     """
-    path = Path(path)
+    path = Path(path).absolute()
+    old = _beside(path)[1]
+    if not path.exists() and (old / _FILE).is_file():
+        path = old  # a crash came while a new one was put in its place
     try:
-        content = json.loads((path / _FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        text = (path / _FILE).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
         raise StudyError(f"no forecaster in {path}: {_FILE} is not there") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except UnicodeDecodeError:
         raise StudyError(f"the forecaster in {path} is damaged: {_FILE} is not valid JSON") from None
-    if content.get("format", 0) > FORMAT:
-        raise StudyError(f"the forecaster in {path} was written by a newer raysearch; update this one")
-    return Forecaster(
-        target=content["target"],
-        levels=tuple(content["levels"]),
-        members=tuple(_read_member(path, i, entry) for i, entry in enumerate(content["members"])),
-        encoder=Encoder.from_json(content["encoder"]),
-        transform=Transform.from_json(content["transform"]),
-        about=content["about"],
-    )
+    except OSError as error:
+        raise StudyError(f"the forecaster in {path} cannot be read: {error.strerror or error}") from None
+    try:
+        content = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        raise StudyError(f"the forecaster in {path} is damaged: {_FILE} is not valid JSON") from None
+    try:
+        if content["format"] > FORMAT:
+            raise StudyError(f"the forecaster in {path} was written by a newer raysearch; update this one")
+        return Forecaster(
+            target=content["target"],
+            levels=tuple(content["levels"]),
+            members=tuple(_read_member(path, i, entry) for i, entry in enumerate(content["members"])),
+            encoder=Encoder.from_json(content["encoder"]),
+            transform=Transform.from_json(content["transform"]),
+            about=content["about"],
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise StudyError(
+            f"the forecaster in {path} is damaged: {_FILE} lacks what belongs there ({told})"
+        ) from None
 
 
 def _read_member(path: Path, position: int, entry: Mapping[str, Any]) -> Member:
     if entry["model"] not in MODEL_NAMES:
-        raise StudyError(f"the forecaster in {path} holds a model {entry['model']!r}, which is not known here")
-    directory = path / "members" / f"{position:03d}"
-    # Names come from a file that a user may have been handed: they must not lead out of the directory.
-    files = {name: (directory / Path(name).name).read_bytes() for name in entry["files"]}
+        raise StudyError(
+            f"the forecaster in {path} holds a model {entry['model']!r}, which is not known here"
+        )
+    files = {}
+    for name, digest in entry["files"].items():
+        # Names come from a file that a user may have been handed: they must not lead out of the directory.
+        if name != Path(name).name or name in ("", ".", "..") or "\\" in name:
+            raise StudyError(
+                f"the forecaster in {path} names a file {name!r}, which leads out of its directory"
+            )
+        file = path / "members" / f"{position:03d}" / name
+        try:
+            files[name] = file.read_bytes()
+        except OSError as error:
+            raise StudyError(
+                f"the forecaster in {path} is damaged: {file}: {error.strerror or error}"
+            ) from None
+        # LightGBM ends the whole process on a file that was cut off; so none is handed to it.
+        if _digest(files[name]) != digest:
+            raise StudyError(f"the forecaster in {path} is damaged: {file} is not what was saved")
     return Member(entry["model"], files)

@@ -141,7 +141,13 @@ def reports(spec: TrialSpec, bench: Bench) -> Iterator[Report]:
             keep = final and (spec.default or rung.score < spec.bar)
             yield Report(rung, final, fit.dump() if keep else None)
     except Exception as error:
-        yield Report(failure=f"{type(error).__name__}: {error}".strip())
+        yield Report(failure=_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    # XGBoost writes its C++ stack below the message: of no use to whoever reads a trial's reason.
+    told = str(error).partition("Stack trace:")[0].strip()
+    return f"{type(error).__name__}: {told}" if told else type(error).__name__
 
 
 def rungs_for(rounds: int, milestones: tuple[int, ...]) -> tuple[int, ...]:

@@ -16,8 +16,6 @@ from raysearch.models.tunables import TUNABLE
 # These decide how LightGBM bins; a dataset binned under other values would be used silently or refused.
 _BINNING = ("max_bin", "min_data_in_bin", "bin_construct_sample_cnt")
 _ROUNDS = TUNABLE["lightgbm"].rounds
-
-
 _SMALL_ROWS = 30_000  # below, histograms by row are the faster ones
 
 
@@ -44,7 +42,8 @@ class _Fit:
     def __init__(
         self, binned: lgb.Dataset, params: Mapping[str, Any], settings: FitSettings, watched: Frame
     ) -> None:
-        shared = {**_base_params(settings, binned.num_data()), **{k: v for k, v in params.items() if k != _ROUNDS}}
+        own = {name: value for name, value in params.items() if name != _ROUNDS}
+        shared = {**_base_params(settings, binned.num_data()), **own}
         self._boosters = [lgb.Booster({**shared, "alpha": level}, binned) for level in settings.levels]
         self._watched = watched.features
         self._sums: Array = np.zeros((watched.rows, len(settings.levels)))
@@ -56,21 +55,22 @@ class _Fit:
 
     def advance(self, rounds: int) -> None:
         def train(booster: lgb.Booster) -> None:
+            # A round without a split is no end: with sampled columns or rows the next can find one.
             for _ in range(self.rounds, rounds):
-                # True once no split is left; the trees stay as they are from there on.
-                if booster.update():
-                    break
+                booster.update()
 
         if self._threads == 1:
             for booster in self._boosters:
                 train(booster)
         else:
-            # Training leaves Python's lock alone; threads within a tree wait for each other, those of levels don't.
+            # Training leaves Python's lock alone; threads within a tree wait for each other, of levels not.
             with ThreadPoolExecutor(self._threads, initializer=_quiet_thread) as pool:
                 list(pool.map(train, self._boosters))
         self.rounds = rounds
 
     def predict_watched(self) -> Array:
+        if not self._watched.num_rows:
+            return self._sums.copy()
         if not self._additive:
             return np.column_stack([self._predict(b, 0, -1) for b in self._boosters])
         for i, booster in enumerate(self._boosters):

@@ -73,7 +73,11 @@ class QuantileModel(Protocol):
         """Begin a training on binned data; ``watched`` are the rows that it will be scored on."""
 
     def load(self, files: Mapping[str, bytes], levels: Sequence[float]) -> Callable[[Frame], Array]:
-        """Return a function from a frame to quantiles [rows, levels], not put in order, for dumped boosters."""
+        """Return a function from a frame to quantiles [rows, levels], not put in order, for dumped boosters.
+
+        Raises:
+            ValueError: when the boosters are of another number of levels.
+        """
 
     def importance(self, files: Mapping[str, bytes], columns: int) -> Array:
         """Return the total gain of each feature column over all levels, [columns]."""

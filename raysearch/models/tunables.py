@@ -17,12 +17,16 @@ class Tunable:
         rounds: the name of the parameter that says how many boosting rounds are trained.
         defaults: the library's defaults of everything that may be searched or fixed.
         reserved: parameters that raysearch sets itself, with the setting to use in their place.
+        words: the values that a parameter of words can take.
+        unlimited: parameters whose default stands for "no limit", not for a small number.
     """
 
     library: str
     rounds: str
     defaults: Mapping[str, Any]
     reserved: Mapping[str, str]
+    words: Mapping[str, tuple[str, ...]]
+    unlimited: frozenset[str]
 
     @property
     def known(self) -> frozenset[str]:
@@ -87,6 +91,8 @@ _LIGHTGBM = Tunable(
         "early_stopping_round": "--scheduler",
         "verbosity": "--debug",
     },
+    words={"boosting": ("gbdt", "dart", "rf"), "data_sample_strategy": ("bagging", "goss")},
+    unlimited=frozenset({"max_depth"}),
 )
 
 _XGBOOST = Tunable(
@@ -131,6 +137,12 @@ _XGBOOST = Tunable(
         "lambda": "reg_lambda",
         "verbosity": "--debug",
     },
+    words={
+        "sampling_method": ("uniform", "gradient_based"),
+        "grow_policy": ("depthwise", "lossguide"),
+        "multi_strategy": ("one_output_per_tree", "multi_output_tree"),
+    },
+    unlimited=frozenset({"max_leaves"}),
 )
 
 TUNABLE: Mapping[str, Tunable] = {"lightgbm": _LIGHTGBM, "xgboost": _XGBOOST}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ class _Fit:
             # Known matrices keep their predictions, so that a rung adds only its own trees.
             cache=[self._train, self._watched],
         )
+        self._shape = (watched.rows, len(settings.levels))
         self.rounds = 0
 
     def advance(self, rounds: int) -> None:
@@ -56,8 +58,10 @@ class _Fit:
         self.rounds = rounds
 
     def predict_watched(self) -> Array:
+        if not self._shape[0]:
+            return np.empty(self._shape)
         values = np.asarray(self._booster.predict(self._watched), dtype=np.float64)
-        return values.reshape(self._watched.num_row(), -1)
+        return values.reshape(self._shape)
 
     def dump(self) -> dict[str, bytes]:
         return {_FILE: bytes(self._booster.save_raw("ubj"))}
@@ -90,6 +94,9 @@ class XGBoost:
 
     def load(self, files: Mapping[str, bytes], levels: Sequence[float]) -> Callable[[Frame], Array]:
         booster = _load(files)
+        targets = int(json.loads(booster.save_config())["learner"]["learner_model_param"]["num_target"])
+        if targets != len(levels):
+            raise ValueError(f"a booster of {targets} levels for {len(levels)} levels")
 
         def predict(frame: Frame) -> Array:
             if not frame.rows:

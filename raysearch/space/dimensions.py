@@ -32,14 +32,25 @@ class Parameter:
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def nearest_to(self, value: Any) -> Any:
-        """Return the point of this dimension that is nearest to ``value`` (the first choice where none fits)."""
+        """Return the point of this dimension that is nearest to ``value`` (the first choice where none fits).
+
+        ``value`` may be infinite, for a parameter without a limit.
+        """
         if self.kind == "choice":
-            return value if value in self.choices else self.choices[0]
+            return self._nearest_choice(value)
         clipped = min(max(value, self.low), self.high)
         if self.step:
             clipped = self.low + round((clipped - self.low) / self.step) * self.step
             clipped = clipped if clipped <= self.high + 1e-12 else clipped - self.step
         return round(clipped) if self.kind == "int" else float(clipped)
+
+    def _nearest_choice(self, value: Any) -> Any:
+        if value in self.choices:
+            return self.choices[self.choices.index(value)]
+        numbers = [c for c in self.choices if isinstance(c, int | float) and not isinstance(c, bool)]
+        if len(numbers) < len(self.choices) or isinstance(value, bool | str):
+            return self.choices[0]
+        return max(numbers) if value == math.inf else min(numbers, key=lambda c: abs(c - value))
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,12 @@ class Space:
 
 @dataclass(frozen=True)
 class DefaultPoint:
-    """The library's own defaults as a trial: ``params`` is the nearest point of the space, which the sampler sees;
-    ``fit_params`` is what the library would do untuned, which is what runs."""
+    """The library's own defaults as a trial.
+
+    Attributes:
+        params: the nearest point of the space, which the sampler sees.
+        fit_params: what the library would do untuned, which is what runs.
+    """
 
     params: Mapping[str, Any]
     model: str
@@ -98,9 +113,7 @@ class SearchSpace:
             params["model"] = trial.suggest_categorical("model", [space.model for space in self.spaces])
             space = self._space_of(params["model"])
         for parameter in space.parameters:
-            if all(
-                params.get(self._name(space, other)) in allowed for other, allowed in parameter.when.items()
-            ):
+            if self._exists(space, parameter, params):
                 name = self._name(space, parameter.name)
                 params[name] = _suggest_one(trial, name, parameter)
         return params
@@ -116,22 +129,21 @@ class SearchSpace:
         """Return the libraries' defaults, one point a model, to be tried before anything is sampled."""
         points = []
         for space in self.spaces:
-            known = TUNABLE[space.model].defaults
+            tunable = TUNABLE[space.model]
             params: dict[str, Any] = {"model": space.model} if self.joined else {}
             fit_params: dict[str, Any] = dict(space.fixed)
             for parameter in space.parameters:
-                default = known.get(parameter.name)
-                name = self._name(space, parameter.name)
-                met = (params.get(self._name(space, o)) in allowed for o, allowed in parameter.when.items())
-                if not all(met):
-                    continue
-                if default is None:
-                    default = parameter.choices[0] if parameter.kind == "choice" else parameter.low
-                else:
+                if self._exists(space, parameter, params):
+                    default = tunable.defaults[parameter.name]
                     fit_params[parameter.name] = default
-                params[name] = parameter.nearest_to(default)
+                    shown = math.inf if parameter.name in tunable.unlimited and default <= 0 else default
+                    params[self._name(space, parameter.name)] = parameter.nearest_to(shown)
             points.append(DefaultPoint(params, space.model, fit_params))
         return points
+
+    def _exists(self, space: Space, parameter: Parameter, params: Mapping[str, Any]) -> bool:
+        met = (params.get(self._name(space, other)) in allowed for other, allowed in parameter.when.items())
+        return all(met)
 
     def _space_of(self, model: str) -> Space:
         return next(space for space in self.spaces if space.model == model)
@@ -144,7 +156,8 @@ def _round_values(space: Space) -> list[int]:
     name = TUNABLE[space.model].rounds
     for parameter in space.parameters:
         if parameter.name == name:
-            return [int(v) for v in parameter.choices] or [int(parameter.high)]
+            default = [TUNABLE[space.model].defaults[name]] if parameter.when else []
+            return default + ([int(v) for v in parameter.choices] or [int(parameter.high)])
     return [int(space.fixed.get(name, TUNABLE[space.model].defaults[name]))]
 
 
@@ -153,7 +166,7 @@ def _count(parameter: Parameter) -> float:
         return len(parameter.choices)
     if parameter.kind == "float" and not parameter.step:
         return math.inf
-    return int((parameter.high - parameter.low) / (parameter.step or 1)) + 1
+    return int((parameter.high - parameter.low) / (parameter.step or 1) + 1e-9) + 1
 
 
 def _suggest_one(trial: optuna.Trial, name: str, parameter: Parameter) -> Any:

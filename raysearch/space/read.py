@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from raysearch.errors import Problems, SpaceError, listing, nearest
 from raysearch.models import MODEL_NAMES, TUNABLE, Tunable
 from raysearch.shipped import shipped
 from raysearch.space.dimensions import Parameter, SearchSpace, Space
+from raysearch.yaml_text import YamlError, read_yaml
 
 _KEYS = ("type", "low", "high", "log", "step", "choices", "when")
 _SECTIONS = ("model", "parameters", "fixed")
@@ -32,6 +32,8 @@ def load_space(model: str, source: str | None = None) -> SearchSpace:
     models = list(MODEL_NAMES) if model == "both" else [model]
     if source is None:
         sources = models
+    elif len(models) == 1 and source != "wide":
+        sources = [source]
     elif source == "wide":
         sources = [f"{name}_wide" for name in models]
     else:
@@ -61,9 +63,11 @@ def _read_space(source: str, model: str | None) -> Space:
             )
         path = names[source]
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpaceError(f"space {path}: not valid YAML: {' '.join(str(error).split())}") from None
+        content = read_yaml(path.read_text(encoding="utf-8-sig"))
+    except (YamlError, UnicodeDecodeError) as error:
+        raise SpaceError(f"space {path}: not valid YAML: {error}") from None
+    except OSError as error:
+        raise SpaceError(f"space {path}: cannot be read: {error.strerror or error}") from None
     return parse_space(content, model, str(path))
 
 
@@ -83,7 +87,7 @@ def parse_space(content: Any, model: str | None = None, about: str = "") -> Spac
             problems.add(
                 f"unknown section {key!r}{nearest(str(key), _SECTIONS)} (known: {listing(_SECTIONS)})"
             )
-    named = content.get("model", model)
+    named: Any = content.get("model", model)
     if model and named != model:
         problems.add(f"model: the space is for {named!r}, the study for {model!r}")
     if named not in MODEL_NAMES:
@@ -91,23 +95,73 @@ def parse_space(content: Any, model: str | None = None, about: str = "") -> Spac
             f"model: got {named!r}, must be one of {listing(MODEL_NAMES)}{nearest(str(named), MODEL_NAMES)}"
         )
         problems.raise_as(SpaceError)
-    fixed = content.get("fixed") or {}
     tunable = TUNABLE[named]
+    fixed = _parse_fixed(content.get("fixed"), tunable, problems)
     for name in [*content["parameters"], *fixed]:
         _check_name(str(name), tunable, problems)
-    for name in set(content["parameters"]) & set(fixed):
-        problems.add(f"{name}: stands under 'parameters' and under 'fixed'")
+    for name in content["parameters"]:
+        if name in fixed:
+            problems.add(f"{name}: stands under 'parameters' and under 'fixed'")
     if not content["parameters"]:
         problems.add("'parameters' is empty: nothing to search")
-    parameters = []
+    parameters: list[Parameter] = []
     for name, entry in content["parameters"].items():
         parameter = _parse_parameter(str(name), entry, problems)
         if parameter:
             _check_when(parameter, parameters, problems)
+            _check_values(parameter, tunable, problems)
             parameters.append(parameter)
     _check_rounds(tunable, parameters, fixed, problems)
     problems.raise_as(SpaceError)
     return Space(named, tuple(parameters), fixed)
+
+
+def _parse_fixed(fixed: Any, tunable: Tunable, problems: Problems) -> dict[str, Any]:
+    if fixed is None:
+        return {}
+    if not isinstance(fixed, dict):
+        problems.add(f"fixed: got {reprlib.repr(fixed)}, must be a mapping of names to values")
+        return {}
+    for name, value in fixed.items():
+        if not isinstance(value, bool | str) and not _is_number(value):
+            problems.add(f"{name}: got {reprlib.repr(value)}, must be a number, a word or a boolean")
+        elif str(name) != tunable.rounds:  # rounds are checked with those that are searched
+            _check_kind(str(name), [value], tunable, problems)
+    return {str(name): value for name, value in fixed.items()}
+
+
+def _check_values(parameter: Parameter, tunable: Tunable, problems: Problems) -> None:
+    """Note values that the library would refuse in every trial."""
+    if parameter.kind == "choice":
+        _check_kind(parameter.name, parameter.choices, tunable, problems)
+    elif parameter.kind == "float" and _is_whole(parameter.name, tunable):
+        problems.add(f"{parameter.name}: takes whole numbers only; give type: int")
+    elif isinstance(tunable.defaults.get(parameter.name), str | bool):
+        _check_kind(parameter.name, [parameter.low, parameter.high], tunable, problems)
+
+
+def _is_whole(name: str, tunable: Tunable) -> bool:
+    default = tunable.defaults.get(name)
+    return isinstance(default, int) and not isinstance(default, bool)
+
+
+def _check_kind(name: str, values: Sequence[Any], tunable: Tunable, problems: Problems) -> None:
+    default = tunable.defaults.get(name)
+    if default is None:
+        return  # an unknown name, told already
+    words = tunable.words.get(name)
+    for value in values:
+        if isinstance(default, str):
+            right = words is None or value in words
+            wanted = f"one of {listing(words or ())}"
+        elif isinstance(default, bool):
+            right, wanted = isinstance(value, bool), "true or false"
+        elif _is_whole(name, tunable):
+            right, wanted = _is_number(value) and value == int(value), "a whole number"
+        else:
+            right, wanted = _is_number(value), "a number"
+        if not right:
+            problems.add(f"{name}: got {value!r}, must be {wanted}{nearest(str(value), words or ())}")
 
 
 def _check_name(name: str, tunable: Tunable, problems: Problems) -> None:
@@ -123,13 +177,13 @@ def _check_rounds(
     values = [v for p in parameters if p.name == tunable.rounds for v in (p.choices or (p.low, p.high))]
     values += [fixed[tunable.rounds]] if tunable.rounds in fixed else []
     for value in values:
-        if not isinstance(value, int | float) or value != int(value) or value < 1:
+        if not _is_number(value) or value != int(value) or value < 1:
             problems.add(f"{tunable.rounds}: got {value!r}, must be a whole number of at least 1")
 
 
 def _parse_parameter(name: str, entry: Any, problems: Problems) -> Parameter | None:
     if not isinstance(entry, dict):
-        problems.add(f"{name}: got {entry!r}, must be {{low: .., high: ..}} or {{choices: [..]}}")
+        problems.add(f"{name}: got {reprlib.repr(entry)}, must be {{low: .., high: ..}} or {{choices: [..]}}")
         return None
     for key in entry:
         if key not in _KEYS:
@@ -137,10 +191,15 @@ def _parse_parameter(name: str, entry: Any, problems: Problems) -> Parameter | N
     when = _parse_when(name, entry.get("when"), problems)
     if "choices" in entry:
         choices = entry["choices"]
-        plain = isinstance(choices, list) and all(isinstance(c, bool | int | float | str) for c in choices)
-        if not plain or not choices or len({(type(c), c) for c in choices}) < len(choices):
+        others = [key for key in ("low", "high", "log", "step") if key in entry]
+        if others:
+            problems.add(f"{name}: choices stand alone, without {listing(others)}")
+        plain = isinstance(choices, list) and all(isinstance(c, bool | str) or _is_number(c) for c in choices)
+        # 1, 1.0 and true are equal, and could not be told apart again.
+        if not plain or not choices or len(set(choices)) < len(choices):
+            given = reprlib.repr(choices)
             problems.add(
-                f"{name}: choices: got {choices!r}, must be a list of different numbers, words or booleans"
+                f"{name}: choices: got {given}, must be a list of different numbers, words or booleans"
             )
             return None
         return Parameter(name, "choice", choices=tuple(choices), when=when)
@@ -153,7 +212,8 @@ def _parse_range(
     low, high, step, log = (entry.get(key) for key in ("low", "high", "step", "log"))
     numbers = [n for n in (low, high, step) if n is not None]
     if low is None or high is None or not all(_is_number(n) for n in numbers):
-        problems.add(f"{name}: got low {low!r}, high {high!r}, step {step!r}; low and high must be numbers")
+        given = f"low {reprlib.repr(low)}, high {reprlib.repr(high)}, step {reprlib.repr(step)}"
+        problems.add(f"{name}: got {given}; low and high must be numbers")
         return None
     whole = all(float(n) == int(n) for n in numbers)
     kind = entry.get("type", "int" if all(isinstance(n, int) for n in numbers) else "float")
@@ -172,20 +232,30 @@ def _parse_range(
         problems.add(f"{name}: step: got {step}, must be above 0")
     if not isinstance(log, bool | None):
         problems.add(f"{name}: log: got {log!r}, must be true or false")
-    return (
-        None if len(problems.found) > before else Parameter(name, kind, low, high, bool(log), step, (), when)
+    if len(problems.found) > before:
+        return None
+    if step is not None:
+        # Optuna would cut the end of the range as well, with a warning in each trial.
+        first, last, width = (Decimal(str(n)) for n in (low, high, step))
+        high = first + (last - first) // width * width
+    number = int if kind == "int" else float
+    return Parameter(
+        name, kind, number(low), number(high), bool(log), None if step is None else number(step), (), when
     )
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= 1e15  # beyond, whole numbers and fractions cannot be told apart; not for NaN
 
 
 def _parse_when(name: str, when: Any, problems: Problems) -> dict[str, tuple[Any, ...]]:
     if when is None:
         return {}
     if not isinstance(when, dict):
-        problems.add(f"{name}: when: got {when!r}, must be {{parameter: value}} or {{parameter: [values]}}")
+        given = reprlib.repr(when)
+        problems.add(f"{name}: when: got {given}, must be {{parameter: value}} or {{parameter: [values]}}")
         return {}
     return {str(k): tuple(v) if isinstance(v, list) else (v,) for k, v in when.items()}
 
@@ -199,8 +269,11 @@ def _check_when(parameter: Parameter, earlier: Sequence[Parameter], problems: Pr
                 + nearest(other, known)
             )
             continue
+        if not values:
+            problems.add(f"{parameter.name}: when: no value of {other!r} is named, it would never exist")
         for value in values:
             if value not in known[other].choices:
+                choices = listing(map(str, known[other].choices))
                 problems.add(
-                    f"{parameter.name}: when: {other!r} has no choice {value!r} ({listing(map(str, known[other].choices))})"
+                    f"{parameter.name}: when: {other!r} has no choice {reprlib.repr(value)} ({choices})"
                 )

@@ -1,0 +1,187 @@
+"""What is right for each setting: its kind, and the values that make sense, alone and together."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+import types
+import typing
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from raysearch.errors import Problems, listing, nearest
+
+if TYPE_CHECKING:
+    from raysearch.config import ComputeConfig, Config, DataConfig, SearchConfig, StudyConfig
+
+MODELS = ("lightgbm", "xgboost", "both")
+TRANSFORMS = ("none", "log", "log1p", "asinh")
+SPLITS = ("auto", "random", "time", "group")
+SCHEDULERS = ("asha", "median", "none")
+ENGINES = ("ray", "inline")
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_NAME_BYTES = 150  # file systems allow 255; endings and temporary names are added
+
+
+def wanted_kind(annotation: Any) -> Any:
+    """Return the annotated kind without its ``None``."""
+    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    return next(option for option in options if option is not type(None))
+
+
+def coerce(name: str, value: Any, annotation: Any, problems: Problems) -> Any:
+    """Return ``value`` as the annotated kind, or note what would be right."""
+    if value is None and isinstance(annotation, types.UnionType):
+        return None
+    wanted = wanted_kind(annotation)
+    if typing.get_origin(wanted) is tuple:
+        inner = typing.get_args(wanted)[0]
+        if inner is float and isinstance(value, str):
+            value = [_number(word) for word in value.split(",")]  # --set search.levels=0.1,0.5,0.9
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(coerce(name, item, inner, problems) for item in items)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if wanted is bool and isinstance(value, bool):
+        return value
+    if wanted is int and number and math.isfinite(value) and value == int(value):
+        return int(value)
+    if wanted is float and number and math.isfinite(value):
+        return float(value)
+    if wanted is str and (number or isinstance(value, str)):
+        return str(value)
+    hint = "; put it in quotes" if wanted is str and value is not None else ""
+    problems.add(f"{name}: got {_told(value)}, must be {_WORDS[wanted]}{hint}")
+    return None
+
+
+def _number(word: str) -> Any:
+    try:
+        return float(word)
+    except ValueError:
+        return word.strip()
+
+
+def _told(value: Any) -> str:
+    return reprlib.repr(value)  # cut to a line: YAML can hold anything
+
+
+def check_values(config: Config, problems: Problems, in_memory: bool) -> None:
+    """Note every value that makes no sense.
+
+    Args:
+        in_memory: the table is handed over as an object, so that no path is needed.
+    """
+    _check_data(config.data, problems, in_memory)
+    _check_split(config, problems)
+    _check_search(config.search, problems)
+    _check_compute(config.compute, config.search.model, problems)
+    _check_study(config.study, problems)
+
+
+def _check_study(study: StudyConfig, problems: Problems) -> None:
+    if study.name is not None and not is_study_name(study.name):
+        problems.add(
+            f"study.name: got {_told(study.name)}, must be 1 to 100 letters, digits, '-', '_' or '.', "
+            "beginning with a letter or digit"
+        )
+    if not study.home:
+        problems.add("study.home: got '', must be a directory or an address")
+    if "://" in study.home and not study.ledger:
+        problems.add(
+            f"study.ledger: home is the address {study.home}, which cannot hold a journal file; "
+            "give a database, e.g. --ledger postgresql+psycopg://user@host/db"
+        )
+
+
+def is_study_name(name: str) -> bool:
+    """Tell whether ``name`` can be a study's name: it becomes a directory and must not leave its home."""
+    allowed = all(letter.isalnum() or letter in "-_." for letter in name)
+    short = 1 <= len(name) <= 100 and len(name.encode(errors="replace")) <= _NAME_BYTES
+    return short and allowed and name[0].isalnum()
+
+
+def _check_choice(name: str, value: str, known: Sequence[str], problems: Problems) -> None:
+    if value not in known:
+        problems.add(f"{name}: got {_told(value)}, must be one of {listing(known)}{nearest(value, known)}")
+
+
+def _check_compute(compute: ComputeConfig, model: str, problems: Problems) -> None:
+    _check_choice("compute.engine", compute.engine, ENGINES, problems)
+    if compute.cpus_per_trial < 1:
+        problems.add(f"compute.cpus_per_trial: got {compute.cpus_per_trial}, must be at least 1")
+    if compute.gpus_per_trial < 0:
+        problems.add(f"compute.gpus_per_trial: got {compute.gpus_per_trial}, must not be negative")
+    if compute.gpus_per_trial > 0 and model != "xgboost":
+        problems.add("compute.gpus_per_trial: only --model xgboost trains on a GPU")
+    if compute.max_concurrent is not None and compute.max_concurrent < 1:
+        problems.add(f"compute.max_concurrent: got {compute.max_concurrent}, must be at least 1")
+
+
+def _check_data(data: DataConfig, problems: Problems, in_memory: bool) -> None:
+    if data.path and data.builtin:
+        problems.add("data.path and data.builtin: both are given, name one")
+    if (data.path or data.builtin or in_memory) and not data.target:
+        problems.add("data.target: name the column to forecast, e.g. --target demand")
+    _check_choice("data.transform", data.transform, TRANSFORMS, problems)
+    if data.anchor and data.transform != "log":
+        problems.add(f"data.anchor: needs transform 'log', got {data.transform!r}")
+    if data.target is None:
+        return
+    if data.target in data.drop:
+        problems.add(f"data.drop: {data.target!r} is the target")
+    if data.features is not None and data.target in data.features:
+        problems.add(f"data.features: {data.target!r} is the target and cannot be a feature")
+    for role in ("group", "time", "anchor"):
+        if getattr(data, role) == data.target:
+            problems.add(f"data.{role}: {data.target!r} is the target and cannot be the {role} column too")
+
+
+def _check_split(config: Config, problems: Problems) -> None:
+    split, data = config.split, config.data
+    _check_choice("split.by", split.by, SPLITS, problems)
+    if not 0 <= split.test_size < 1:
+        problems.add(f"split.test_size: got {split.test_size}, must be at least 0 and below 1")
+    if not 0 < split.valid_size < 1:
+        problems.add(f"split.valid_size: got {split.valid_size}, must be above 0 and below 1")
+    if split.purge < 0:
+        problems.add(f"split.purge: got {split.purge}, must not be negative")
+    if split.by == "time" and not data.time:
+        problems.add("split.by: 'time' needs the column that orders the rows, e.g. --time date")
+    if split.by == "group" and not data.group:
+        problems.add("split.by: 'group' needs the group column, e.g. --group store")
+    if split.purge > 0 and split.by in ("random", "group"):
+        problems.add(f"split.purge: only a split by time can be purged, got split.by {split.by!r}")
+    if split.purge > 0 and split.by == "auto" and not data.time:
+        problems.add("split.purge: only a split by time can be purged; name its column, e.g. --time date")
+
+
+def _check_search(search: SearchConfig, problems: Problems) -> None:
+    _check_choice("search.model", search.model, MODELS, problems)
+    _check_choice("search.scheduler", search.scheduler, SCHEDULERS, problems)
+    check_levels(search.levels, problems)
+    if search.trials is None and search.time_budget_s is None:
+        problems.add("search.trials: give a number of trials, a time budget, or both")
+    if search.trials is not None and search.trials < 1:
+        problems.add(f"search.trials: got {search.trials}, must be at least 1")
+    if search.time_budget_s is not None and search.time_budget_s <= 0:
+        problems.add(f"search.time_budget_s: got {search.time_budget_s}, must be above 0")
+    if search.patience is not None and search.patience < 1:
+        problems.add(f"search.patience: got {search.patience}, must be at least 1")
+    if not 0 <= search.seed < 2**31:
+        problems.add(f"search.seed: got {search.seed}, must be from 0 to 2147483647")
+
+
+def check_levels(levels: Sequence[float], problems: Problems) -> None:
+    """Note levels that are outside (0, 1), doubled or out of order; they are told apart by ten digits."""
+    told = ", ".join(f"{level:.10g}" for level in levels)
+    rounded = [round(level, 10) for level in levels]
+    if not levels:
+        problems.add("search.levels: got none, give at least one, e.g. 0.05,0.5,0.95")
+    if not all(0 < level < 1 for level in rounded):
+        problems.add(f"search.levels: got {told}; each must lie between 0 and 1, both excluded")
+    elif len(set(rounded)) < len(levels):
+        problems.add(f"search.levels: got {told}; a level stands twice")
+    elif list(levels) != sorted(levels):
+        right = ",".join(f"{level:.10g}" for level in sorted(levels))
+        problems.add(f"search.levels: got {told}; must be in rising order: {right}")

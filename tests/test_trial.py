@@ -1,0 +1,192 @@
+"""A trial is a plain function: parameters in, scores at the rungs out, whatever happens."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from contracts import make_frame
+
+from raysearch.data import Transform
+from raysearch.metrics import pinball_loss_avg
+from raysearch.models import MODEL_NAMES, FitSettings, Frame, get_model
+from raysearch.trial import Bench, Recipe, TrialError, TrialSpec, reports, run_trial, rungs_for
+
+LEVELS = (0.1, 0.5, 0.9)
+ROWS, TRAIN = 300, 220
+
+
+def job(transform=None, positive=False, **settings):
+    """Return a shared table, as ``prepare`` makes it, and the recipe that goes with it."""
+    frame, y = make_frame(ROWS)
+    transform = transform or Transform()
+    y = np.exp(y / 5) if positive else y
+    table = frame.features.append_column("target", pa.array(y))
+    if transform.anchor:
+        table = table.append_column("anchor", pa.array(np.linspace(1, 50, ROWS)))
+        table = table.set_column(4, "target", pa.array(np.linspace(1, 50, ROWS) * y))
+    settings = FitSettings(LEVELS, **settings)
+    return table, Recipe(frame.categorical, (0, TRAIN), (TRAIN, ROWS), transform, settings)
+
+
+def spec(model="lightgbm", rungs=(3, 6, 12), **more):
+    params = {"num_leaves": 6} if model == "lightgbm" else {"max_depth": 3}
+    return TrialSpec(
+        **{"number": 0, "key": "k", "model": model, "fit_params": params, "rungs": rungs, **more}
+    )
+
+
+def told(spec, bench):
+    return list(reports(spec, bench))
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_a_trial_reports_at_each_rung_and_keeps_its_model_at_the_end(model):
+    found = told(spec(model), Bench(*job()))
+    assert [report.rung.step for report in found] == [3, 6, 12]
+    assert [report.final for report in found] == [False, False, True]
+    assert [report.files is not None for report in found] == [False, False, True]
+    assert not any(report.failure for report in found)
+    assert found[0].rung.score == found[0].rung.metrics["valid_pinball_loss_avg"]
+    assert found[-1].rung.score < found[0].rung.score
+    assert pickle.loads(pickle.dumps(found)) == found  # they travel between processes
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_rungs_do_not_change_the_end(model):
+    bench = Bench(*job())
+    parted, straight = told(spec(model), bench)[-1], told(spec(model, (12,)), bench)[-1]
+    assert parted.rung.score == pytest.approx(straight.rung.score, abs=1e-9)
+    assert parted.files == straight.files
+
+
+@pytest.mark.parametrize(
+    ("bar", "default", "kept"),
+    [(float("inf"), False, True), (0.0, False, False), (0.0, True, True)],
+)
+def test_only_a_trial_below_the_bar_or_the_default_sends_its_model(bar, default, kept):
+    last = told(spec(bar=bar, default=default), Bench(*job()))[-1]
+    assert (last.files is not None) == kept
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_the_score_is_that_of_ordered_quantiles_on_the_watched_rows(model):
+    table, recipe = job()
+    last = told(spec(model), Bench(table, recipe))[-1]
+    rows = Frame(table.select(["f0", "f1", "f2", "f3"]), recipe.categorical).slice(TRAIN, ROWS)
+    q = np.sort(get_model(model).load(last.files, LEVELS)(rows), axis=1)
+    y = table["target"].to_numpy()[TRAIN:]
+    assert last.rung.score == pytest.approx(pinball_loss_avg(y, q, LEVELS), abs=1e-9)
+    inside = ((y >= q[:, 0]) & (y <= q[:, 2])).mean()
+    assert last.rung.metrics["valid_coverage_80"] == pytest.approx(inside)
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+@pytest.mark.parametrize(
+    "transform", [Transform("log"), Transform("log1p"), Transform("asinh"), Transform("log", "nav")]
+)
+def test_scores_are_in_the_targets_own_units(model, transform):
+    table, recipe = job(transform, positive=True)
+    bench = Bench(table, recipe)
+    fit = bench.begin(model, spec(model).fit_params)
+    fit.advance(12)
+    y = table["target"].to_numpy()[TRAIN:]
+    anchor = table["anchor"].to_numpy()[TRAIN:] if transform.anchor else None
+    own = transform.inverse(fit.predict_watched(), anchor)
+    np.testing.assert_allclose(bench.quantiles(fit), own)
+    assert bench.score(fit).score == pytest.approx(pinball_loss_avg(y, np.sort(own, axis=1), LEVELS))
+    assert bench.score(fit).score < np.abs(y - np.median(y)).mean() / 2
+
+
+def test_crossing_quantiles_are_scored_in_order():
+    bench = Bench(*job())
+    ordered = np.sort(np.random.default_rng(0).normal(size=(ROWS - TRAIN, 3)), axis=1)
+
+    class Crossing:
+        rounds = 1
+
+        def predict_watched(self):
+            return ordered[:, ::-1]
+
+    expected = pinball_loss_avg(bench.watched_y, ordered, LEVELS)
+    assert bench.score(Crossing()).score == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_score_that_is_not_finite_is_a_failure_with_its_reason(monkeypatch, bad):
+    bench = Bench(*job())
+    monkeypatch.setattr(bench, "quantiles", lambda fit: np.full((ROWS - TRAIN, 3), bad))
+    (only,) = told(spec(), bench)
+    assert only.failure == "TrialError: the model predicts values that are not finite after 3 rounds"
+    assert (only.rung, only.files, only.final) == (None, None, False)
+    with pytest.raises(TrialError):
+        list(run_trial(spec(), bench))
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_what_the_library_refuses_is_a_failure_in_its_own_words(model):
+    wrong = {"lightgbm": {"num_leaves": 1}, "xgboost": {"subsample": 7.0}}[model]
+    bench = Bench(*job())
+    (only,) = told(spec(model, fit_params=wrong), bench)
+    assert only.failure.split(":")[0] in ("LightGBMError", "XGBoostError")
+    assert next(iter(wrong)) in only.failure
+    assert "Stack trace" not in only.failure
+    assert told(spec(model), bench)[-1].final  # and the next trial runs
+
+
+def test_an_error_without_words_has_its_name(monkeypatch):
+    bench = Bench(*job())
+    monkeypatch.setattr(bench, "score", lambda fit: (_ for _ in ()).throw(MemoryError()))
+    assert told(spec(), bench)[-1].failure == "MemoryError"
+
+
+def test_an_interrupt_is_no_failure(monkeypatch):
+    bench = Bench(*job())
+    monkeypatch.setattr(bench, "score", lambda fit: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        told(spec(), bench)
+
+
+def test_rows_are_binned_once_for_each_way_of_binning_and_few_are_kept(monkeypatch):
+    bench = Bench(*job())
+    model = get_model("lightgbm")
+    binned = []
+    original = type(model).bin
+    monkeypatch.setattr(type(model), "bin", lambda *a: binned.append(a[3].get("max_bin")) or original(*a))
+    for bins in (63, 63, 31, 63, 15, 63, 31):
+        bench.begin("lightgbm", {"max_bin": bins, "num_leaves": 4})
+        assert len(bench._binned) <= 2
+    assert binned == [63, 31, 15, 31]  # the least recently used goes first
+    bench.begin("xgboost", {})
+    assert len(bench._binned) == 2
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_a_warm_place_gives_the_scores_of_a_fresh_one(model):
+    warm = Bench(*job())
+    told(spec(model, fit_params={"learning_rate": 0.3}), warm)
+    assert told(spec(model), warm)[-1] == told(spec(model), Bench(*job()))[-1]
+
+
+def test_the_part_names_the_scores():
+    table, recipe = job()
+    names = told(spec(), Bench(table, replace(recipe, part="test")))[-1].rung.metrics
+    assert all(name.startswith(("test_", "test/")) for name in names)
+
+
+def test_watched_rows_may_lie_before_the_training_rows():
+    table, recipe = job()
+    swapped = replace(recipe, train=(80, ROWS), watch=(0, 80))
+    assert len(Bench(table, swapped).watched_y) == 80
+    assert told(spec(), Bench(table, swapped))[-1].final
+
+
+@pytest.mark.parametrize(
+    ("rounds", "milestones", "rungs"),
+    [(100, (50, 150), (50, 100)), (50, (50, 150), (50,)), (10, (), (10,)), (200, (50, 150), (50, 150, 200))],
+)
+def test_rungs(rounds, milestones, rungs):
+    assert rungs_for(rounds, milestones) == rungs
