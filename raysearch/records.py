@@ -1,4 +1,4 @@
-"""The nouns: frozen records that travel between the rooms. No behaviour beyond what a reader expects of them."""
+"""The nouns: frozen records that travel between the rooms, without behaviour of their own."""
 
 from __future__ import annotations
 

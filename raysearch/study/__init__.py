@@ -1,1 +1,1 @@
-"""Many trials: Ray Tune and OptunaSearch, the ledger, early stopping, resume; ``inline`` is the twin without Ray."""
+"""Many trials: Ray Tune and OptunaSearch, the ledger, early stopping; ``inline`` is the twin without Ray."""

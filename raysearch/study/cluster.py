@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
+from raysearch.study.guard import environment
+
+_SETTINGS = ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,37 @@ def check_address(address: str | None) -> None:
         return
     if "://" in address:
         raise ClusterError(
-            f"--address {address}: give HOST:PORT of the cluster's head (Ray Client addresses are not supported, "
-            "for Ray Tune does not run over them)"
+            f"--address {address}: give HOST:PORT of the cluster's head (Ray Client addresses are not "
+            "supported, for Ray Tune does not run over them)"
         )
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ClusterError(f"--address {address}: must be HOST:PORT such as 10.0.0.5:6379, or auto")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=3) as connection:
+            answers = _speaks_grpc(connection)
     except OSError as error:
         raise ClusterError(
-            f"--address {address}: no Ray cluster answers there ({error}); start one with `ray start --head`, "
-            "or leave --address out for an own local Ray"
+            f"--address {address}: no Ray cluster answers there ({error}); start one with `ray start "
+            "--head`, or leave --address out for an own local Ray"
         ) from None
+    if not answers:
+        raise ClusterError(
+            f"--address {address}: something that is no Ray cluster's head listens there; give the port of "
+            "`ray start --head` (6379 unless told otherwise; 8265 is the dashboard's)"
+        )
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Tell whether the other side greets as a gRPC server does; Ray waits minutes for one that does not."""
+    if os.environ.get("RAY_USE_TLS", "0") == "1":
+        return True  # it would not greet before a handshake with certificates
+    connection.settimeout(10)
+    try:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        return connection.recv(9)[3:4] == b"\x04"  # a frame of settings
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
@@ -64,14 +85,20 @@ def connected(compute: ComputeConfig) -> Iterator[Cluster]:
         ClusterError: when there is no cluster, or it cannot hold a single trial.
     """
     # Telemetry is off, and Ray's drivers must not silence what CUDA shows to processes without GPUs.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    with environment({name: os.environ.get(name, "0") for name in _SETTINGS}):
+        import ray
+
+        if not ray.is_initialized():
+            yield from _own_connection(compute)
+            return
+    # The caller's own connection, in a notebook or a test: used, and left as it was.
+    _check_same(compute.address, ray.get_runtime_context().gcs_address)
+    yield _describe(compute, "", own=False)
+
+
+def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
     import ray
 
-    if ray.is_initialized():
-        # The caller's own connection, in a notebook or a test: used, and left as it was.
-        yield _describe(compute, "", own=False)
-        return
     try:
         context = ray.init(
             address=compute.address or "local",
@@ -83,11 +110,27 @@ def connected(compute: ComputeConfig) -> Iterator[Cluster]:
     except Exception as error:
         where = f"--address {compute.address}" if compute.address else "an own local Ray"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        ray.shutdown()  # what was started before the error
         raise ClusterError(f"{where}: cannot connect: {reason}") from error
     try:
         yield _describe(compute, context.dashboard_url or "", own=True)
     finally:
         ray.shutdown()
+
+
+def _check_same(address: str | None, connected_to: str) -> None:
+    """Refuse an address that is not the one that this process is connected to."""
+    if address in (None, "auto", connected_to):
+        return
+    (host, _, port), (there, _, its_port) = str(address).rpartition(":"), connected_to.rpartition(":")
+    with contextlib.suppress(OSError):
+        found = socket.gethostbyname(host.strip("[]"))
+        if port == its_port and (found.startswith("127.") or found == socket.gethostbyname(there)):
+            return
+    raise ClusterError(
+        f"--address {address}: this process is connected to the Ray cluster at {connected_to} already; "
+        "call ray.shutdown() first, or leave the address out"
+    )
 
 
 def _describe(compute: ComputeConfig, dashboard: str, *, own: bool) -> Cluster:

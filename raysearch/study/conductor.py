@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -18,6 +19,8 @@ from raysearch.study.pruning import milestones, should_stop
 from raysearch.trial import TrialSpec, rungs_for
 
 Wish = Literal["more", "wait", "done"]
+_RETRIES = 2  # times that a trial is tried again after it lost its worker
+_SPARE = 10  # trials that may fail in a search without a number of trials
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,10 @@ class Conductor:
         self._running: dict[str, Proposal] = {}
         self._history: dict[str, list[Rung]] = {}
         self._seen: dict[int, dict[str, float]] = {}
-        self._stopping: set[str] = set()
-        self._halt = ""
+        self._stopping: dict[str, str] = {}  # told to stop, with the failure's reason where it is one
+        self._losses: Counter[str] = Counter()
+        self._waiting: set[str] = set()  # lost their worker, not yet tried again
+        self._halt = self._over = ""
         self._defaults: list[TrialResult] = []
         self.best: TrialResult | None = None
         self._good = self._failed = self._without_gain = 0
@@ -74,6 +79,7 @@ class Conductor:
             self._count(result)
             for rung in result.history:
                 self._seen.setdefault(rung.step, {})[result.key] = rung.score
+        self._judge()
 
     # -- what an engine asks ---------------------------------------------------------------------------------
 
@@ -89,32 +95,28 @@ class Conductor:
     @property
     def stopped_by(self) -> str:
         """Return why the search takes no more trials: trials, patience, failures, time or interrupt."""
-        limits = self._limits
-        if self._halt:
+        if self._halt == "interrupt":
             return self._halt
-        if limits.trials is not None and self._good >= limits.trials:
+        if self._limits.trials is not None and self._good >= self._limits.trials:
             return "trials"
-        if limits.patience is not None and self._without_gain >= limits.patience:
-            return "patience"
-        if self._failed > max(limits.trials or 0, 10):
-            return "failures"
-        return ""
+        return self._over or self._halt
 
     @property
     def halted(self) -> bool:
         """Tell whether running trials are to be given up now: out of time, or interrupted."""
         deadline = self._limits.deadline_s
-        if not self._halt and deadline is not None and time.monotonic() + self.refit_s >= deadline:
+        if self._halt or deadline is None:
+            return bool(self._halt)
+        kept_back = self.refit_s if self.refit_s <= self._limits.refit_most_s else 0.0
+        if time.monotonic() + kept_back >= deadline:
             self._halt = "time"
         return bool(self._halt)
 
     @property
     def refit_s(self) -> float:
-        """Return how long refitting the best trial and the defaults is likely to take; 0 where it is not made."""
-        defaults = [result for result in self._defaults if result is not self.best]
-        trials = [*defaults, *([self.best] if self.best else [])]
-        seconds = self._limits.refit_scale * sum(result.seconds for result in trials)
-        return seconds if seconds <= self._limits.refit_most_s else 0.0
+        """Return how many seconds refitting the best trial and the default is likely to take."""
+        trials = {trial.key: trial.seconds for trial in (self.best, self.default) if trial}
+        return self._limits.refit_scale * sum(trials.values())
 
     def interrupt(self) -> None:
         """End the search as soon as possible; may be called from a signal handler."""
@@ -126,9 +128,12 @@ class Conductor:
         """Take a trial that the sampler has filled in; return what a worker needs to run it."""
         proposal = self._ledger.accept(trial, params)
         self._running[proposal.key] = proposal
-        self._history[proposal.key] = []
-        for watcher in self._watchers:
-            watcher.trial_started(proposal.number, proposal.key, proposal.model, proposal.params)
+        self._history.setdefault(proposal.key, [])
+        if proposal.key in self._waiting:
+            self._waiting.remove(proposal.key)  # the watchers never saw it end
+        else:
+            for watcher in self._watchers:
+                watcher.trial_started(proposal.number, proposal.key, proposal.model, proposal.params)
         rounds = TUNABLE[proposal.model].rounds_of(proposal.fit_params)
         bar = self.best.score if self.best and self.best.score is not None else math.inf
         return TrialSpec(
@@ -146,6 +151,9 @@ class Conductor:
         proposal, history = self._running[key], self._history[key]
         if any(earlier.step == rung.step for earlier in history):
             return True  # tried again after a fault: known already
+        if not math.isfinite(rung.score):
+            self._stopping[key] = _not_finite(rung)
+            return False
         history.append(rung)
         self._ledger.report(proposal.number, rung)
         peers = self._seen.setdefault(rung.step, {})
@@ -156,11 +164,14 @@ class Conductor:
         )
         peers[key] = rung.score
         if stop:
-            self._stopping.add(key)
+            self._stopping[key] = ""
         return not stop
 
     def finished(self, key: str, rung: Rung, files: Files | None = None) -> None:
         """Note that a trial has trained all its rounds; ``files`` is its model where it was sent along."""
+        if not math.isfinite(rung.score):
+            self.failed(key, _not_finite(rung))
+            return
         proposal, history = self._running[key], self._history[key]
         if not any(earlier.step == rung.step for earlier in history):
             history.append(rung)
@@ -172,20 +183,37 @@ class Conductor:
 
     def stopped(self, key: str) -> None:
         """Note that a trial was stopped at its last rung, or given up where it was not told to stop."""
-        if key in self._stopping:
+        if key not in self._stopping:
+            return
+        if self._stopping[key]:
+            self.failed(key, self._stopping[key])
+        else:
             self._end(self._running[key], "stopped", self._history[key][-1])
 
     def failed(self, key: str, reason: str) -> None:
-        """Note that a trial failed: by its own parameters, or because its worker died again and again."""
+        """Note that a trial failed: by its own parameters, or because it lost its worker again and again."""
         self._end(self._running[key], "failed", None, reason)
+
+    def lost(self, key: str, reason: str) -> None:
+        """Note that a trial lost its worker: it is the next to be run, under the same key, a few times."""
+        self._losses[key] += 1
+        if self._losses[key] > _RETRIES:
+            self.failed(key, f"{reason}; tried {self._losses[key]} times")
+            return
+        self._ledger.give_back(self._running.pop(key).number)
+        self._waiting.add(key)
 
     def release(self) -> None:
         """Give up what still runs; a resumed study runs it first, under the same keys."""
-        self._ledger.release()
-        for key in self._running:
-            for watcher in self._watchers:
-                watcher.trial_interrupted(key)
-        self._running.clear()
+        keys = [*self._running, *self._waiting]
+        for forgotten in (self._running, self._waiting, self._history, self._stopping):
+            forgotten.clear()
+        try:
+            self._ledger.release()
+        finally:
+            for key in keys:
+                for watcher in self._watchers:
+                    watcher.trial_interrupted(key)
 
     @property
     def default(self) -> TrialResult | None:
@@ -196,9 +224,14 @@ class Conductor:
     def running(self) -> int:
         return len(self._running)
 
+    @property
+    def ended(self) -> int:
+        return self._good + self._failed
+
     def _end(self, proposal: Proposal, state: str, rung: Rung | None, reason: str = "") -> None:
         history = tuple(self._history.pop(proposal.key))
         self._running.pop(proposal.key)
+        self._stopping.pop(proposal.key, None)
         now = time.time()
         result = TrialResult(
             number=proposal.number,
@@ -218,6 +251,7 @@ class Conductor:
         )
         self._ledger.tell(result)
         self._count(result)
+        self._judge()
         self._kept.keep_only({trial.key for trial in (*self._defaults, self.best) if trial})
         for watcher in self._watchers:
             watcher.trial_ended(result)
@@ -235,3 +269,16 @@ class Conductor:
         self._without_gain = 0 if gain else self._without_gain + 1
         if gain:
             self.best = result
+
+    def _judge(self) -> None:
+        """Note for good that patience or failures end the search: a late gain revives nothing."""
+        limits = self._limits
+        spare = limits.trials if limits.trials is not None else max(_SPARE, self._good)
+        if self._failed > spare:
+            self._over = "failures"
+        elif limits.patience is not None and self._without_gain >= limits.patience:
+            self._over = self._over or "patience"
+
+
+def _not_finite(rung: Rung) -> str:
+    return f"the score after {rung.step} rounds is {rung.score}"

@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import re
+import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from raysearch.config import StudyConfig, is_study_name
 from raysearch.errors import StudyError, listing, nearest
 from raysearch.study.paths import StudyPaths
+
+_LOOKS = 5  # tries to lock: `is_locked` of another process holds a lock for a moment
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,17 @@ class Home:
     """All studies of one home.
 
     A home at an address (``s3://...``) is worked on in a scratch directory; ``push`` copies a study there.
+    Its ledger is a database, and its lock keeps no other process away.
     """
 
     def __init__(self, home: str) -> None:
-        self.address = home.rstrip("/")
+        self._address = home.rstrip("/")
+        self.address = _shown(self._address)  # as it is told: what it holds of keys is left out
         self._remote = "://" in home
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         if self._remote:
             self._scratch = tempfile.TemporaryDirectory(prefix="raysearch-home-")
-        self.root = Path(self._scratch.name) if self._scratch else Path(home)
+        self.root = Path(self._scratch.name) if self._scratch else Path(home).expanduser()
 
     def paths(self, name: str) -> StudyPaths:
         """Return the local paths of a study; the name was checked not to lead out of the home."""
@@ -71,7 +77,8 @@ class Home:
             files, prefix = self._filesystem()
             from pyarrow.fs import FileSelector, FileType
 
-            entries = files.get_file_info(FileSelector(prefix, allow_not_found=True))
+            with self._errors_told("read"):
+                entries = files.get_file_info(FileSelector(prefix, allow_not_found=True))
             found = [entry.base_name for entry in entries if entry.type == FileType.Directory]
             return sorted(name for name in found if is_study_name(name))
         if not self.root.is_dir():
@@ -85,21 +92,36 @@ class Home:
             StudyError: when there is a study of that name already, or the directory cannot be written.
         """
         taken = set(self.names())
-        name = config.name or _free_name(fallback, taken)
+        name = config.name or _free_name(fallback, taken | self._entries())
         if name in taken:
             raise StudyError(
-                f"study {name!r} is there already in {self.address}; `python -m raysearch resume {name}` goes on "
-                "with it, another --study NAME makes a new one"
+                f"study {name!r} is there already in {self.address}; `python -m raysearch resume {name}` "
+                "goes on with it, another --study NAME makes a new one"
             )
         made = StudyAbout(id=uuid.uuid4().hex, name=name, created_s=time.time(), **about)
         paths = self.paths(name)
-        try:
-            paths.artifacts.mkdir(parents=True, exist_ok=True)
-            paths.about.write_text(json.dumps(asdict(made), indent=1, ensure_ascii=False), encoding="utf-8")
-        except OSError as error:
-            raise StudyError(f"--home {self.address}: cannot be written: {error.strerror}") from None
+        with self._errors_told("written"):
+            _claim(paths.root)
+            paths.artifacts.mkdir()
+        self.update(made)
         self.push(name)
         return made
+
+    def update(self, about: StudyAbout) -> None:
+        """Write a study's ``study.json`` anew, whole or not at all."""
+        paths = self.paths(about.name)
+        part = paths.about.with_suffix(".part")
+        with self._errors_told("written"):
+            part.write_text(json.dumps(asdict(about), indent=1, ensure_ascii=False), encoding="utf-8")
+            part.replace(paths.about)
+
+    def discard(self, name: str) -> None:
+        """Remove a study in which nothing has run."""
+        shutil.rmtree(self.paths(name).root, ignore_errors=True)
+        if self._remote:
+            files, prefix = self._filesystem()
+            with contextlib.suppress(OSError):
+                files.delete_dir(f"{prefix}/{name}")
 
     def read(self, name: str) -> StudyAbout:
         """Return what ``study.json`` says, after copying a remote study here.
@@ -113,31 +135,33 @@ class Home:
             return StudyAbout(**json.loads(paths.about.read_text(encoding="utf-8")))
         except FileNotFoundError:
             names = self.names()
-            known = f"known: {listing(names)}" if names else "there are none"
+            known = f"known: {listing(names)}" if names else "there are none; --home names another place"
             raise StudyError(f"no study {name!r} in {self.address} ({known}){nearest(name, names)}") from None
-        except (json.JSONDecodeError, TypeError):
+        except (ValueError, TypeError):  # not JSON, not UTF-8, or not the keys of a study
             raise StudyError(f"study {name!r}: {self.told_path(paths.about)} is damaged") from None
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[StudyPaths]:
         """Hold the study for this process; a second process that wants it is told no."""
         paths = self.paths(name)
-        with paths.lock.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise StudyError(f"study {name!r} is being run by another process; wait for it, or stop it") from None
+        with self._errors_told("written"):
+            file = paths.lock.open("w")
+        with file:
+            with self._errors_told("locked"):
+                held = _lock(file)
+            if not held:
+                raise StudyError(f"study {name!r} is being run by another process; wait for it, or stop it")
             yield paths
 
     def is_locked(self, name: str) -> bool:
-        """Tell whether some process runs the study now (on this machine, or one that shares the directory)."""
+        """Tell whether some process runs the study now, on a machine that has this directory."""
         try:
             with self.paths(name).lock.open("r") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
+        except BlockingIOError:
             return True
+        except OSError:
+            return False
         return False
 
     def push(self, name: str) -> None:
@@ -147,12 +171,13 @@ class Home:
         from pyarrow.fs import LocalFileSystem, copy_files
 
         files, prefix = self._filesystem()
-        copy_files(
-            str(self.paths(name).root),
-            f"{prefix}/{name}",
-            source_filesystem=LocalFileSystem(),
-            destination_filesystem=files,
-        )
+        with self._errors_told("written"):
+            copy_files(
+                str(self.paths(name).root),
+                f"{prefix}/{name}",
+                source_filesystem=LocalFileSystem(),
+                destination_filesystem=files,
+            )
 
     def _pull(self, name: str) -> None:
         if not self._remote or self.paths(name).about.exists():
@@ -160,23 +185,69 @@ class Home:
         from pyarrow.fs import FileType, LocalFileSystem, copy_files
 
         files, prefix = self._filesystem()
-        if files.get_file_info(f"{prefix}/{name}/study.json").type != FileType.File:
-            return
-        copy_files(
-            f"{prefix}/{name}",
-            str(self.paths(name).root),
-            source_filesystem=files,
-            destination_filesystem=LocalFileSystem(),
-        )
+        with self._errors_told("read"):
+            if files.get_file_info(f"{prefix}/{name}/study.json").type != FileType.File:
+                return
+            copy_files(
+                f"{prefix}/{name}",
+                str(self.paths(name).root),
+                source_filesystem=files,
+                destination_filesystem=LocalFileSystem(),
+            )
 
     def _filesystem(self) -> tuple[Any, str]:
         from raysearch.data import open_filesystem
 
-        return open_filesystem(self.address)
+        return open_filesystem(self._address)
+
+    def _entries(self) -> set[str]:
+        """Return the names of all that lies in the home, studies or not."""
+        return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
+
+    @contextlib.contextmanager
+    def _errors_told(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error).replace(self._address, self.address)
+            raise StudyError(f"--home {self.address}: cannot be {done}: {reason}") from None
+
+
+def _claim(root: Path) -> None:
+    """Make a study's directory; of two processes that want the same name one gets it."""
+    try:
+        root.mkdir(parents=True)
+    except FileExistsError:
+        if not root.is_dir() or any(root.iterdir()):
+            raise StudyError(
+                f"{root} is there already and is no study; take it away, or give another --study NAME"
+            ) from None
+
+
+def _lock(file: IO[str]) -> bool:
+    """Lock an open file; False where another process holds it, and not just for the moment of a look."""
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+def _shown(address: str) -> str:
+    """Return an address without user, password and query; they can hold keys."""
+    scheme, found, rest = address.partition("://")
+    return f"{scheme}://{re.split('[?]', rest.rpartition('@')[2])[0]}" if found else address
 
 
 def _free_name(fallback: str, taken: set[str]) -> str:
+    now = time.strftime("%m%d-%H%M")
     clean = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in fallback)
-    stem = f"{clean[:60].strip('-_.') or 'study'}-{time.strftime('%m%d-%H%M')}"
+    clean = clean[:60].strip("-_.")
+    while clean and not is_study_name(f"{clean}-{now}-9999"):  # letters of several bytes make names too long
+        clean = clean[:-1]
+    stem = f"{clean.rstrip('-_.') or 'study'}-{now}"
     names = (stem, *(f"{stem}-{i}" for i in range(2, 10_000)))
     return next(name for name in names if name not in taken)

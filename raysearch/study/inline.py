@@ -10,13 +10,17 @@ from raysearch.study.ledger import Ledger
 from raysearch.trial import Bench, Recipe, TrialSpec, reports
 
 
-def run_inline(conductor: Conductor, ledger: Ledger, space: SearchSpace, table: pa.Table, recipe: Recipe) -> None:
+def run_inline(
+    conductor: Conductor, ledger: Ledger, space: SearchSpace, table: pa.Table, recipe: Recipe
+) -> None:
     """Run trials until the conductor wants no more."""
     bench = Bench(table, recipe)
-    while not conductor.halted and conductor.wants() == "more":
-        trial = ledger.ask()
-        _run_one(conductor, conductor.start(trial, space.suggest(trial)), bench)
-    conductor.release()
+    try:
+        while conductor.wants() == "more" and not conductor.halted:
+            trial = ledger.ask()
+            _run_one(conductor, conductor.start(trial, space.suggest(trial)), bench)
+    finally:
+        conductor.release()
 
 
 def _run_one(conductor: Conductor, spec: TrialSpec, bench: Bench) -> None:

@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from raysearch.errors import StudyError
+
 Files = Mapping[str, bytes]
 
 
@@ -16,14 +18,21 @@ class KeptModels:
         self._root = root
 
     def put(self, key: str, files: Files) -> None:
-        """Write the files of one trial; they are there whole or not at all."""
+        """Write the files of one trial; they are there whole or not at all.
+
+        Raises:
+            StudyError: when they cannot be written.
+        """
         part, whole = self._root / f"{key}.part", self._root / key
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        for name, content in files.items():
-            (part / name).write_bytes(content)
-        shutil.rmtree(whole, ignore_errors=True)
-        part.rename(whole)
+        try:
+            part.mkdir(parents=True)
+            for name, content in files.items():
+                (part / name).write_bytes(content)
+            shutil.rmtree(whole, ignore_errors=True)
+            part.rename(whole)
+        except OSError as error:
+            raise StudyError(f"a trial's model cannot be kept in {self._root}: {error.strerror}") from error
 
     def get(self, key: str) -> dict[str, bytes] | None:
         """Return the files of a trial, or None where they were not kept."""

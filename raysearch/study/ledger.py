@@ -6,24 +6,23 @@ attribute ``raysearch``.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from raysearch.errors import StudyError
 from raysearch.records import Rung, TrialResult
 from raysearch.space import SearchSpace
+from raysearch.study.storage import open_storage as open_storage
+from raysearch.study.storage import open_storage_to_read as open_storage_to_read
+from raysearch.study.storage import storage_errors_told
 
 _ATTRIBUTE = "raysearch"
 _STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -42,65 +41,13 @@ class Proposal:
     default: bool
 
 
-def open_storage(journal: Path, database: str | None) -> BaseStorage:
-    """Return the storage: the study's journal file, or a database shared by studies.
-
-    Raises:
-        StudyError: when the database cannot be opened.
-    """
-    if database is None:
-        _mend_journal(journal)
-        return JournalStorage(JournalFileBackend(str(journal.absolute())))
-    try:
-        return RDBStorage(database, engine_kwargs={"pool_pre_ping": True})
-    except ImportError as error:
-        raise StudyError(
-            f"ledger: the driver for {_scheme(database)} is not installed ({error.name}); "
-            "for PostgreSQL: pip install 'raysearch[postgres]'"
-        ) from None
-    except Exception as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise StudyError(f"ledger: cannot open the database {_scheme(database)}: {reason}") from None
-
-
-def open_storage_to_read(journal: Path, database: str | None) -> BaseStorage | None:
-    """Return the storage without mending or making anything; None where there is none or it cannot be read."""
-    if database is None and not journal.exists():
-        return None
-    try:
-        return JournalStorage(JournalFileBackend(str(journal.absolute()))) if database is None else RDBStorage(database)
-    except Exception:
-        return None
-
-
-def _scheme(database: str) -> str:
-    """Return the address without user and password: they belong in no message."""
-    scheme, _, rest = database.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
-def _mend_journal(journal: Path) -> None:
-    """Take away what a killed process can leave: half a last line, and the lock file.
-
-    Optuna would append to the half line and could never read the journal again. Whoever calls this holds the
-    study's lock, so no other process writes.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        content = journal.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            with journal.open("rb+") as file:
-                file.truncate(len(whole))
-    Path(f"{journal}.lock").unlink(missing_ok=True)
-
-
-def make_sampler(space: SearchSpace, seed: int, ended: int) -> optuna.samplers.BaseSampler:
-    """Return TPE. A study that goes on after ``ended`` trials must not draw the first trials' numbers again."""
+def make_sampler(space: SearchSpace, seed: int, begun: int) -> optuna.samplers.BaseSampler:
+    """Return TPE. A study that goes on after ``begun`` trials must not draw the first numbers again."""
     with warnings.catch_warnings():
         # `group` is what lets TPE model conditional parameters; it is marked experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(
-            seed=(seed + 1_000_003 * ended) % 2**32,
+            seed=(seed + 1_000_003 * begun) % 2**32,
             multivariate=True,
             group=space.conditional,
             constant_liar=True,
@@ -115,20 +62,22 @@ class Ledger:
         self._space = space
         self._open: dict[int, optuna.Trial] = {}
         # Kept here too: reading a database again for each question would grow with the study.
-        self._results = [_to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
+        self._results = _ended(study)
 
     @classmethod
     def open(cls, storage: BaseStorage, name: str, space: SearchSpace) -> Ledger:
         """Open the study ``name``, making it where it is new: its first trials are then the defaults."""
         logging.getLogger("optuna").setLevel(logging.WARNING)
-        study = optuna.create_study(
-            storage=storage, study_name=name, direction="minimize", load_if_exists=True
-        )
-        if not study.get_trials(deepcopy=False):
-            for point in space.default_points():
-                attributes = {"default": True, "fit_params": dict(point.fit_params)}
-                study.enqueue_trial(dict(point.params), user_attrs={_ATTRIBUTE: attributes})
-        return cls(study, space)
+        with storage_errors_told():
+            study = optuna.create_study(
+                storage=storage, study_name=name, direction="minimize", load_if_exists=True
+            )
+            attributes = [t.user_attrs.get(_ATTRIBUTE, {}) for t in study.get_trials(deepcopy=False)]
+            known = sum(bool(about.get("default")) for about in attributes)
+            for point in space.default_points()[known:]:  # a kill can come between two of them
+                about = {"default": True, "fit_params": dict(point.fit_params)}
+                study.enqueue_trial(dict(point.params), user_attrs={_ATTRIBUTE: about})
+            return cls(study, space)
 
     @property
     def study(self) -> optuna.Study:
@@ -144,16 +93,26 @@ class Ledger:
         """All ended trials in the order in which they ended."""
         return tuple(self._results)
 
+    @property
+    def begun(self) -> int:
+        """How many trials the sampler was asked for, with those that wait to be tried again."""
+        trials = self._study.get_trials(deepcopy=False)
+        return sum(trial.state != TrialState.WAITING or bool(trial.params) for trial in trials)
+
     def release_lost(self) -> tuple[str, ...]:
-        """Put trials that a killed process left running back in the queue; return the keys of all that wait."""
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return tuple(t.user_attrs[_ATTRIBUTE]["key"] for t in waiting if "key" in t.user_attrs.get(_ATTRIBUTE, {}))
+        """Put trials that a killed process left running back in the queue; return all keys that wait."""
+        with storage_errors_told():
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                self._study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return tuple(
+            t.user_attrs[_ATTRIBUTE]["key"] for t in waiting if "key" in t.user_attrs.get(_ATTRIBUTE, {})
+        )
 
     def ask(self) -> optuna.Trial:
         """Open a trial: one that waits, else a new one."""
-        return self._study.ask()
+        with storage_errors_told():
+            return self._study.ask()
 
     def accept(self, trial: optuna.Trial, params: Mapping[str, Any]) -> Proposal:
         """Write down what an opened trial will run; one that was begun before keeps its key."""
@@ -162,8 +121,9 @@ class Ledger:
         attributes.setdefault("key", uuid.uuid4().hex)
         attributes.setdefault("fit_params", fit_params)
         attributes.update(model=model, started_s=time.time())
-        trial.set_user_attr(_ATTRIBUTE, attributes)
         self._open[trial.number] = trial
+        with storage_errors_told():
+            trial.set_user_attr(_ATTRIBUTE, attributes)
         return Proposal(
             trial.number,
             attributes["key"],
@@ -180,13 +140,15 @@ class Ledger:
     def report(self, number: int, rung: Rung) -> None:
         """Write down an intermediate score; TPE learns from it even where the trial is stopped there."""
         trial = self._open[number]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a trial tried again after a fault reports steps twice
+        with storage_errors_told(), warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # a trial tried again after a fault reports steps twice
             trial.report(rung.score, rung.step)
 
     def tell(self, result: TrialResult) -> None:
         """Close a trial with its result."""
-        trial = self._open.pop(result.number)
+        trial = self._open[result.number]
         attributes = dict(trial.user_attrs[_ATTRIBUTE])
         attributes.update(
             metrics=dict(result.metrics),
@@ -195,20 +157,32 @@ class Ledger:
             reason=result.reason,
             ended_s=result.ended_s,
         )
-        trial.set_user_attr(_ATTRIBUTE, attributes)
         # Optuna takes a pruned trial's last report as its value.
         value = result.score if result.state == "finished" else None
-        self._study.tell(trial, value, state=_STATES[result.state])
+        with storage_errors_told():
+            trial.set_user_attr(_ATTRIBUTE, attributes)
+            self._study.tell(trial, value, state=_STATES[result.state])
+        del self._open[result.number]
         self._results.append(result)
 
+    def give_back(self, number: int) -> None:
+        """Put an open trial back in the queue: it is the next that ``ask`` opens."""
+        with storage_errors_told():
+            self._study._storage.set_trial_state_values(self._open[number]._trial_id, TrialState.WAITING)
+        del self._open[number]
+
     def release(self) -> tuple[str, ...]:
-        """Put all open trials back in the queue, where a resumed study finds them first; return their keys."""
-        keys = []
-        for trial in self._open.values():
-            self._study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-            keys.append(trial.user_attrs[_ATTRIBUTE]["key"])
-        self._open.clear()
-        return tuple(keys)
+        """Put all open trials back in the queue, where a resumed study finds them; return their keys."""
+        keys = tuple(trial.user_attrs[_ATTRIBUTE]["key"] for trial in self._open.values())
+        for number in list(self._open):
+            self.give_back(number)
+        return keys
+
+
+def _ended(study: optuna.Study) -> list[TrialResult]:
+    """Return the ended trials in the order in which they ended."""
+    trials = [_to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
+    return sorted(trials, key=lambda result: result.ended_s)
 
 
 def _to_result(trial: FrozenTrial) -> TrialResult:
@@ -235,12 +209,11 @@ def _to_result(trial: FrozenTrial) -> TrialResult:
 
 
 def read_results(storage: BaseStorage, name: str) -> tuple[TrialResult, ...]:
-    """Return the ended trials of a study without opening it for writing; none where there is no such study."""
+    """Return the ended trials of a study without opening it for writing; none where there is none."""
     try:
-        study = optuna.load_study(study_name=name, storage=storage)
+        return tuple(_ended(optuna.load_study(study_name=name, storage=storage)))
     except KeyError:
         return ()
-    return tuple(_to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished())
 
 
 def parameter_importance(study: optuna.Study) -> dict[str, float]:

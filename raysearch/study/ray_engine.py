@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 import optuna
 import pyarrow as pa
+import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from raysearch.config import ComputeConfig
+from raysearch.errors import ClusterError
 from raysearch.space import SearchSpace
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor
+from raysearch.study.guard import Fault, process_left_alone
+from raysearch.study.loss import error_of, last_line, losses_survived, why_lost
 from raysearch.trial import Bench, Recipe, Report, TrialSpec, reports
 
-_SCORE, _REPORT, _SPEC = "score", "report", "spec"
-_RETRIES = 2  # times that a trial is tried again after its worker died
+_SCORE, _REPORT, _SPEC, _JOB = "score", "report", "spec", "job"
+_RESTARTS = 2  # times that Tune's loop is begun anew after an error of its own, without a trial that ended
 
 
 class _Halt(BaseException):
     """Leaves Tune's loop at once, with workers as they are: the end of the connection ends them.
 
-    Tune's own way out waits seconds for running steps, saves what nobody reads, and looks for logs that are off.
+    Tune's own way out waits seconds for running steps, saves what nobody reads, and looks for missing logs.
     """
 
 
-class _HaltGently(Exception):
+class _GentleHaltError(Exception):
     """Leaves Tune's loop and lets it clean up: where the connection goes on, nothing may stay behind."""
+
+
+class _Job(str):
+    """The reference to the shared table and its recipe to a worker; a mere text to the files of Tune.
+
+    A reference that is pickled into a file, or with a class, stays in the object store until the driver ends.
+    """
+
+    ref: Any
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Job:
+        return self
 
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
     """A process that stays warm from trial to trial and keeps its binned data."""
 
-    def setup(self, config: dict[str, Any], table: pa.Table, recipe: Recipe) -> None:
+    def setup(self, config: dict[str, Any]) -> None:
+        table, recipe = ray.get(config[_JOB].ref)
         self._bench = Bench(table, recipe)
         self.reset_config(config)
 
@@ -53,7 +70,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
 
 class _Local:
-    """Tune writes its helpers to a file for a resume of its own. Ours is the ledger, and they hold connections."""
+    """Tune writes its helpers to a file for a resume of its own. Ours is the ledger."""
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         return object, ()
@@ -62,10 +79,12 @@ class _Local:
 class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
     """OptunaSearch on the ledger's storage, which tells Optuna how each trial really ended.
 
-    The stock class tells a trial that was stopped early as complete, and leaves one with a NaN running for ever.
+    The stock class tells a trial that was stopped early as complete, and leaves one with a NaN running.
     """
 
-    def __init__(self, conductor: Conductor, space: SearchSpace, study: optuna.Study) -> None:
+    def __init__(
+        self, conductor: Conductor, space: SearchSpace, study: optuna.Study, job: _Job, fault: Fault
+    ) -> None:
         super().__init__(
             space=space.suggest,
             metric=_SCORE,
@@ -75,16 +94,21 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
             storage=study._storage,
         )
         self._conductor = conductor
+        self._job = job
+        self._fault = fault
         self.keys: dict[str, str] = {}
+        self.errors: dict[str, str] = {}  # why a trial's worker was lost, by Tune's id of the trial
 
     def suggest(self, trial_id: str) -> Any:
-        wish = self._conductor.wants()
-        if wish != "more":
-            return Searcher.FINISHED if wish == "done" else None
-        params = super().suggest(trial_id)
-        spec = self._conductor.start(self._ot_trials.pop(trial_id), params)
-        self.keys[trial_id] = spec.key
-        return {_SPEC: spec}
+        with self._fault.noted():
+            wish = self._conductor.wants()
+            if wish != "more":
+                return Searcher.FINISHED if wish == "done" else None
+            params = super().suggest(trial_id)
+            spec = self._conductor.start(self._ot_trials.pop(trial_id), params)
+            self.keys[trial_id] = spec.key
+            return {_SPEC: spec, _JOB: self._job}
+        return Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Do nothing: the scheduler sees every rung, this method only those of trials that go on."""
@@ -92,16 +116,17 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        key = self.keys.pop(trial_id)
-        report = (result or {}).get(_REPORT)
-        if error or report is None:
-            self._conductor.failed(key, f"the worker process died {_RETRIES + 1} times (killed, or out of memory)")
-        elif report.failure:
-            self._conductor.failed(key, report.failure)
-        elif report.final:
-            self._conductor.finished(key, report.rung, report.files)
-        else:
-            self._conductor.stopped(key)
+        with self._fault.noted():
+            key = self.keys.pop(trial_id)
+            report = (result or {}).get(_REPORT)
+            if error or report is None:
+                self._conductor.lost(key, self.errors.pop(trial_id, "its worker was lost"))
+            elif report.failure:
+                self._conductor.failed(key, report.failure)
+            elif report.final:
+                self._conductor.finished(key, report.rung, report.files)
+            else:
+                self._conductor.stopped(key)
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the ledger holds all there is."""
@@ -113,40 +138,55 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
 class _RungScheduler(_Local, FIFOScheduler):  # type: ignore[misc]
     """Asks the conductor at each rung whether the trial goes on."""
 
-    def __init__(self, conductor: Conductor, keys: dict[str, str]) -> None:
+    def __init__(self, conductor: Conductor, search: _LedgerSearch, fault: Fault) -> None:
         super().__init__()
         self._conductor = conductor
-        self._keys = keys
+        self._search = search
+        self._fault = fault
+        self._worked = False  # a worker has come as far as a first rung
 
-    def on_trial_result(self, tune_controller: Any, trial: tune.experiment.Trial, result: dict[str, Any]) -> str:
-        goes_on = self._conductor.reached(self._keys[trial.trial_id], result[_REPORT].rung)
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+    def on_trial_result(
+        self, tune_controller: Any, trial: tune.experiment.Trial, result: dict[str, Any]
+    ) -> str:
+        self._worked = True
+        with self._fault.noted():
+            if self._conductor.reached(self._search.keys[trial.trial_id], result[_REPORT].rung):
+                return str(TrialScheduler.CONTINUE)
+        return str(TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: tune.experiment.Trial) -> None:
+        error = error_of(trial.pickled_error_file)
+        reason = why_lost(error)
+        self._search.errors[trial.trial_id] = reason
+        if not self._worked and getattr(error, "actor_init_failed", False):
+            # The next one would fail alike: better told once than N times.
+            self._fault.note(ClusterError(f"no worker can start on the cluster: {reason}"))
 
 
-class _HaltStopper(_Local, tune.Stopper):  # type: ignore[misc]
-    def __init__(self, conductor: Conductor, own: bool) -> None:
+class _Steps(_Local, tune.Callback):  # type: ignore[misc]
+    """Leaves Tune's loop when the search is over, and drops what Tune would keep of each ended trial."""
+
+    def __init__(self, conductor: Conductor, fault: Fault, own: bool) -> None:
         self._conductor = conductor
+        self._fault = fault
         self._own = own
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        idle = self._conductor.wants() == "done" and not self._conductor.running
-        if self._own and (idle or self._conductor.halted):
-            raise _Halt
-        if self._conductor.halted:
-            raise _HaltGently
-        return False
-
-
-class _Forget(_Local, tune.Callback):  # type: ignore[misc]
-    """Drops what Tune would keep of each ended trial: its reports can hold whole models."""
 
     def on_trial_complete(
         self, iteration: int, trials: list[Any], trial: tune.experiment.Trial, **info: Any
     ) -> None:
-        trial.last_result.pop(_REPORT, None)
+        trial.last_result.pop(_REPORT, None)  # it can hold a whole model
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        idle = self._conductor.wants() == "done" and not self._conductor.running
+        if not (idle or self._fault.error or self._conductor.halted):
+            return
+        if self._own:
+            raise _Halt
+        for trial in trials:
+            # Tune would wait seconds for their running steps.
+            if trial.temporary_state.ray_actor is not None:
+                ray.kill(trial.temporary_state.ray_actor)
+        raise _GentleHaltError
 
 
 def run_on_ray(
@@ -161,57 +201,80 @@ def run_on_ray(
     Args:
         job: the shared table, put into the object store once, and what workers must know of it.
         place: where to run, and what one trial needs.
+
+    Raises:
+        RaysearchError: when trials cannot be written down, no worker can start, or Tune itself fails.
     """
-    table, recipe = job
-    cluster, compute = place
-    _quiet_tune()
-    search = _LedgerSearch(conductor, space, study)
-    scheduler = _RungScheduler(conductor, search.keys)
-    worker = tune.with_resources(
-        tune.with_parameters(TrialWorker, table=table, recipe=recipe),
-        {"CPU": compute.cpus_per_trial, "GPU": compute.gpus_per_trial},
-    )
-    with tempfile.TemporaryDirectory(prefix="raysearch-tune-") as scratch:
-        tuner = tune.Tuner(
-            worker,
-            tune_config=tune.TuneConfig(
-                metric=_SCORE,
-                mode="min",
-                search_alg=search,
-                scheduler=scheduler,
-                num_samples=-1,
-                max_concurrent_trials=cluster.slots,
-                reuse_actors=True,
-                trial_name_creator=_trial_name,
-                trial_dirname_creator=_trial_name,
-            ),
-            run_config=tune.RunConfig(
-                name="study",
-                storage_path=scratch,
-                stop=_HaltStopper(conductor, cluster.own),
-                callbacks=[_Forget()],
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=_RETRIES),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
+    shared = _Job("the shared table")
+    shared.ref = ray.put(job)
+    failures, ended = 0, -1
+    while True:
+        fault = Fault()
+        search = _LedgerSearch(conductor, space, study, shared, fault)
         try:
-            tuner.fit()
-        except (_Halt, _HaltGently):
-            pass  # the conductor knows why
+            _run_tune(conductor, search, fault, place)
+        except Exception as error:
+            failures, ended = (1 if conductor.ended > ended else failures + 1), conductor.ended
+            if fault.error or failures > _RESTARTS:
+                reason = f"Ray Tune failed {failures} times: {last_line(str(error))}"
+                raise fault.error or ClusterError(reason) from error
+            continue  # what ran is in the queue again, under the same keys
         finally:
             conductor.release()
+        if fault.error:
+            raise fault.error
+        if not conductor.stopped_by:
+            conductor.interrupt()  # only a signal of Tune's own ends its loop before the conductor does
+        return
+
+
+def _run_tune(
+    conductor: Conductor, search: _LedgerSearch, fault: Fault, place: tuple[Cluster, ComputeConfig]
+) -> None:
+    scratch = tempfile.TemporaryDirectory(prefix="raysearch-tune-", ignore_cleanup_errors=True)
+    with contextlib.suppress(_Halt, _GentleHaltError), process_left_alone(), losses_survived(), scratch:
+        _tuner(conductor, search, fault, place, scratch.name).fit()
+
+
+def _tuner(
+    conductor: Conductor,
+    search: _LedgerSearch,
+    fault: Fault,
+    place: tuple[Cluster, ComputeConfig],
+    scratch: str,
+) -> tune.Tuner:
+    cluster, compute = place
+    worker = tune.with_resources(TrialWorker, {"CPU": compute.cpus_per_trial, "GPU": compute.gpus_per_trial})
+    # Tune finds the class by its name; studies that run beside each other may ask for other resources. Ray's
+    # dashboard shows the qualified one.
+    worker.__name__ = worker.__qualname__ = (
+        f"{TrialWorker.__name__}_{compute.cpus_per_trial}_{compute.gpus_per_trial:g}"
+    )
+    return tune.Tuner(
+        worker,
+        tune_config=tune.TuneConfig(
+            metric=_SCORE,
+            mode="min",
+            search_alg=search,
+            scheduler=_RungScheduler(conductor, search, fault),
+            num_samples=-1,
+            max_concurrent_trials=cluster.slots,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name="study",
+            storage_path=scratch,
+            callbacks=[_Steps(conductor, fault, cluster.own)],
+            verbose=0,
+            # The conductor tries lost trials again: Tune fails one whose worker died between two trials.
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
 
 
 def _trial_name(trial: tune.experiment.Trial) -> str:
     spec: TrialSpec = trial.config[_SPEC]
     return f"trial-{spec.number}-{spec.model}"
-
-
-def _quiet_tune() -> None:
-    """Switch off what Tune would print, log and save beside the ledger and the record."""
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1000000"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-

@@ -1,0 +1,71 @@
+"""Keeps a search from harming the process it runs in, and an error inside a callback from being swallowed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+# What Tune would print, log and save beside the ledger and the record is off; settings of the surroundings
+# that would bend the search (None: taken away) do not reach it.
+_TUNE = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_MAX_PENDING_TRIALS_PG": None,
+    "TUNE_RESULT_BUFFER_LENGTH": None,
+    "TUNE_RESULT_DIR": None,
+    "RAY_AIR_LOCAL_CACHE_DIR": None,
+}
+
+
+class Fault:
+    """The first error of the driver's own, kept until Tune's loop is left: Tune takes it for a trial's."""
+
+    error: Exception | None = None
+
+    def note(self, error: Exception) -> None:
+        self.error = self.error or error
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Keep what is raised inside, and go on behind it."""
+        try:
+            yield
+        except Exception as error:
+            self.note(error)
+
+
+@contextlib.contextmanager
+def environment(changes: dict[str, str | None]) -> Iterator[None]:
+    """Set variables of this process (None: take away), and put back what was there."""
+    before = {name: os.environ.get(name) for name in changes}
+    _set(changes)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+@contextlib.contextmanager
+def process_left_alone() -> Iterator[None]:
+    """Run Tune inside: afterwards its settings and its signal handler are gone."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGUSR1) if main else None
+    with environment(_TUNE):
+        try:
+            yield
+        finally:
+            if main:
+                signal.signal(signal.SIGUSR1, handler)
+
+
+def _set(values: dict[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

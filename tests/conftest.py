@@ -1,0 +1,25 @@
+"""What all rooms' tests share: one local Ray for the whole session."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def local_ray():
+    """Start an own Ray of two CPUs, without a dashboard, at first use; it ends with the session."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    # An explicit address: nothing that is already running on this machine is ever joined.
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=200 * 2**20,
+        log_to_driver=False,
+    )
+    yield ray
+    ray.shutdown()

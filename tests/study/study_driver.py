@@ -1,0 +1,52 @@
+"""A driver of its own, for the tests that kill or halt one: ``study_driver.py PLACE kill|halts``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+from raysearch.study import ray_engine
+from raysearch.study.cluster import connected
+
+sys.path.insert(0, str(Path(__file__).parent))
+from study_made_up import begin, compute, limits, small_job
+
+
+def slow(seconds):
+    class TrialWorker(ray_engine.TrialWorker):
+        def step(self):
+            time.sleep(seconds)
+            return super().step()
+
+    return TrialWorker
+
+
+def search(place, asked, seconds, handler=None):
+    ray_engine.TrialWorker = slow(seconds) if seconds else ray_engine.TrialWorker
+    study = begin(place, asked)
+    if handler:
+        signal.signal(signal.SIGINT, lambda number, frame: study.conductor.interrupt())
+    with connected(compute()) as cluster:
+        assert cluster.own
+        print(f"connected {cluster.address} {cluster.dashboard}", flush=True)
+        ray_engine.run_on_ray(
+            study.conductor, study.ledger.study, study.space, small_job(), (cluster, compute())
+        )
+    return study
+
+
+def main(place, what):
+    if what == "kill":
+        search(place, limits(8), 0.3)
+        return
+    study = search(place, limits(None), 100, handler=True)
+    print(f"halted {study.conductor.stopped_by} {time.time():.2f}", flush=True)
+    deadline = time.monotonic() + 12
+    study = search(place, limits(None, deadline_s=deadline), 100)
+    print(f"halted {study.conductor.stopped_by} {time.monotonic() - deadline:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

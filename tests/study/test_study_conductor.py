@@ -1,0 +1,318 @@
+"""The conductor: how many trials, which are stopped, what is tried again, what is kept."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+from optuna.trial import TrialState
+from study_made_up import begin, limits, propose, rung, same, small_space
+
+from raysearch.errors import StudyError
+from raysearch.study.kept import KeptModels
+
+
+def finish(study, score, *steps):
+    """Run the next trial to its end with one score; return its key."""
+    spec = propose(study)
+    for step in steps:
+        assert study.conductor.reached(spec.key, rung(step, score))
+    study.conductor.finished(spec.key, rung(spec.rungs[-1], score))
+    return spec.key
+
+
+def fail(study, reason="ValueError: no"):
+    spec = propose(study)
+    study.conductor.failed(spec.key, reason)
+    return spec.key
+
+
+def test_trials_that_finished_or_were_stopped_count(tmp_path):
+    study = begin(tmp_path, limits(3, scheduler="asha"))
+    finish(study, 1.0, 10)
+    spec = propose(study)
+    assert not study.conductor.reached(spec.key, rung(10, 2.0))
+    study.conductor.stopped(spec.key)
+    fail(study)
+    assert (study.conductor.wants(), study.conductor.stopped_by) == ("more", "")
+    finish(study, 3.0)
+    assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "trials")
+    states = [result.state for result in study.ledger.results]
+    assert states == ["finished", "stopped", "failed", "finished"]
+
+
+def test_no_more_trials_are_begun_than_asked_for(tmp_path):
+    study = begin(tmp_path, limits(2))
+    spec = propose(study)
+    assert study.conductor.wants() == "more"
+    propose(study)
+    assert study.conductor.wants() == "wait"
+    study.conductor.failed(spec.key, "no")
+    assert study.conductor.wants() == "more"
+
+
+def test_failed_trials_are_replaced_at_most_n_times(tmp_path):
+    study = begin(tmp_path, limits(3))
+    for _ in range(3):
+        fail(study)
+        assert study.conductor.wants() == "more"
+    fail(study)
+    assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "failures")
+
+
+def test_without_a_number_of_trials_a_search_that_only_fails_ends(tmp_path):
+    study = begin(tmp_path, limits(None))
+    for _ in range(11):
+        assert study.conductor.wants() == "more"
+        fail(study)
+    assert study.conductor.stopped_by == "failures"
+
+
+def test_failures_of_earlier_sessions_count(tmp_path):
+    study = begin(tmp_path, limits(2))
+    fail(study)
+    fail(study)
+    resumed = begin(tmp_path, limits(2))
+    assert resumed.conductor.wants() == "more"
+    fail(resumed)
+    assert resumed.conductor.stopped_by == "failures"
+
+
+def test_patience_counts_trials_without_gain(tmp_path):
+    study = begin(tmp_path, limits(99, patience=2))
+    for score in (2.0, 3.0, 1.0, 1.0):
+        finish(study, score)
+        assert study.conductor.wants() == "more"
+    fail(study)  # teaches nothing, and so counts for nothing
+    assert study.conductor.wants() == "more"
+    finish(study, 1.5)
+    assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "patience")
+    assert begin(tmp_path, limits(99, patience=2)).conductor.stopped_by == "patience"
+    assert begin(tmp_path, limits(99, patience=3)).conductor.wants() == "more"
+
+
+def test_a_late_gain_of_a_running_trial_does_not_revive_a_search_that_has_ended(tmp_path):
+    study = begin(tmp_path, limits(99, patience=2))
+    finish(study, 2.0)
+    late = propose(study)
+    finish(study, 3.0)
+    finish(study, 3.0)
+    assert study.conductor.wants() == "done"
+    study.conductor.finished(late.key, rung(40, 1.0))
+    assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "patience")
+    assert study.conductor.best.key == late.key
+
+
+def test_time_halts_what_runs(tmp_path):
+    study = begin(tmp_path, limits(9, deadline_s=time.monotonic() + 0.2))
+    spec = propose(study)
+    assert not study.conductor.halted
+    time.sleep(0.25)
+    assert study.conductor.halted
+    assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "time")
+    study.conductor.release()
+    assert study.watcher.told[-1] == ("interrupted", spec.key)
+    assert study.ledger.study.trials[0].state == TrialState.WAITING
+
+
+def test_a_search_that_has_all_its_trials_was_not_ended_by_time(tmp_path):
+    study = begin(tmp_path, limits(1, deadline_s=time.monotonic() + 0.1))
+    finish(study, 1.0)
+    time.sleep(0.15)
+    assert study.conductor.halted
+    assert study.conductor.stopped_by == "trials"
+
+
+def test_an_interrupt_ends_the_search_whatever_else_does(tmp_path):
+    study = begin(tmp_path, limits(1))
+    finish(study, 1.0)
+    study.conductor.interrupt()
+    assert study.conductor.halted
+    assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "interrupt")
+
+
+def test_defaults_are_never_stopped_early(tmp_path):
+    study = begin(tmp_path, limits(9, scheduler="asha"))
+    default, *others = [propose(study) for _ in range(4)]
+    for i, other in enumerate(others):
+        study.conductor.reached(other.key, rung(10, 0.1 * (3 - i)))
+    assert study.conductor.reached(default.key, rung(10, 99.0))
+    assert default.default
+
+
+def test_trials_are_compared_at_the_same_rung_only(tmp_path):
+    study = begin(tmp_path, limits(9, scheduler="asha"))
+    finish(study, 1.0, 20)
+    spec = propose(study)
+    assert study.conductor.reached(spec.key, rung(10, 5.0))  # the first that is seen at 10
+    assert not study.conductor.reached(spec.key, rung(20, 5.0))
+    study.conductor.stopped(spec.key)
+    result = study.ledger.results[-1]
+    assert (result.state, result.rounds, result.score) == ("stopped", 20, 5.0)
+    assert [one.step for one in result.history] == [10, 20]
+
+
+def test_nothing_is_stopped_between_the_rungs(tmp_path):
+    study = begin(tmp_path, limits(9, scheduler="asha"))
+    finish(study, 1.0, 7)
+    spec = propose(study)
+    assert study.conductor.reached(spec.key, rung(7, 5.0))
+
+
+def test_after_a_resume_the_rungs_of_earlier_trials_are_known(tmp_path):
+    study = begin(tmp_path, limits(9, scheduler="asha"))
+    finish(study, 1.0, 10, 20)
+    spec = propose(study)
+    assert not study.conductor.reached(spec.key, rung(10, 2.0))
+    study.conductor.stopped(spec.key)
+    propose(study)
+    resumed = begin(tmp_path, limits(9, scheduler="asha"))
+    spec = propose(resumed)
+    assert spec.number == 2
+    assert not resumed.conductor.reached(spec.key, rung(10, 3.0))
+
+
+def test_a_trial_that_lost_its_worker_is_next_under_the_same_key_and_reports_once(tmp_path):
+    study = begin(tmp_path, limits(2, scheduler="asha"))
+    finish(study, 1.0, 10)
+    spec = propose(study)
+    assert study.conductor.wants() == "wait"
+    assert study.conductor.reached(spec.key, rung(10, 0.5))
+    study.conductor.lost(spec.key, "its worker died")
+    assert (study.conductor.wants(), study.conductor.running) == ("more", 0)
+    again = propose(study)
+    assert (again.key, again.number, again.fit_params) == (spec.key, spec.number, spec.fit_params)
+    assert study.conductor.reached(again.key, rung(10, 0.5))
+    study.conductor.finished(again.key, rung(40, 0.4))
+    result = study.ledger.results[-1]
+    assert [one.step for one in result.history] == [10, 40]
+    assert study.ledger.study.trials[1].intermediate_values == {10: 0.5, 40: 0.4}
+    assert study.watcher.told[2:] == [("started", spec.key), ("finished", spec.key)]
+    assert study.conductor.stopped_by == "trials"
+
+
+def test_a_trial_that_loses_every_worker_fails_with_its_reason_and_is_replaced(tmp_path):
+    study = begin(tmp_path, limits(2))
+    finish(study, 1.0)
+    keys = set()
+    for _ in range(3):
+        spec = propose(study)
+        keys.add(spec.key)
+        study.conductor.lost(spec.key, "its worker process died")
+    assert len(keys) == 1
+    result = study.ledger.results[-1]
+    assert (result.state, result.reason) == ("failed", "its worker process died; tried 3 times")
+    assert study.conductor.wants() == "more"
+    assert propose(study).key not in keys
+
+
+def test_a_lost_trial_that_is_not_tried_again_waits_for_the_next_session(tmp_path):
+    study = begin(tmp_path, limits(2))
+    spec = propose(study)
+    study.conductor.lost(spec.key, "its worker died")
+    study.conductor.interrupt()
+    study.conductor.release()
+    assert study.watcher.told == [("started", spec.key), ("interrupted", spec.key)]
+    assert propose(begin(tmp_path, limits(2))).key == spec.key
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_no_number_is_a_failure(tmp_path, score):
+    study = begin(tmp_path, limits(9, scheduler="asha"))
+    at_rung, at_end = propose(study), propose(study)
+    assert not study.conductor.reached(at_rung.key, rung(10, score))
+    study.conductor.stopped(at_rung.key)
+    study.conductor.finished(at_end.key, rung(40, score), {"model.txt": b"x"})
+    assert [result.state for result in study.ledger.results] == ["failed", "failed"]
+    assert study.ledger.results[0].reason == f"the score after 10 rounds is {score}"
+    assert study.conductor.best is None
+    assert study.kept.get(at_end.key) is None
+    finish(study, 5.0, 10)  # nothing of the failed is a peer
+
+
+def test_only_the_best_and_the_defaults_stay_kept(tmp_path):
+    study = begin(tmp_path, limits(9))
+    keys = []
+    for score in (3.0, 2.0, 1.0, 5.0):
+        spec = propose(study)
+        keep = spec.default or score < spec.bar
+        files = {"level_000.txt": str(score).encode()} if keep else None
+        study.conductor.finished(spec.key, rung(40, score), files)
+        keys.append(spec.key)
+    assert study.kept.get(keys[0]) == {"level_000.txt": b"3.0"}
+    assert study.kept.get(keys[2]) == {"level_000.txt": b"1.0"}
+    assert sorted(p.name for p in (tmp_path / "kept").iterdir()) == sorted([keys[0], keys[2]])
+    # A kill between a model and the record of its trial leaves something over; the next end clears it.
+    (tmp_path / "kept" / "left.part").mkdir()
+    (tmp_path / "kept" / "left").mkdir()
+    resumed = begin(tmp_path, limits(9))
+    finish(resumed, 9.0)
+    assert sorted(p.name for p in (tmp_path / "kept").iterdir()) == sorted([keys[0], keys[2]])
+    assert (resumed.conductor.best.key, resumed.conductor.default.key) == (keys[2], keys[0])
+
+
+def test_a_model_that_cannot_be_kept_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StudyError, match="cannot be kept"):
+        KeptModels(tmp_path / "file").put("key", {"a": b""})
+
+
+def test_a_model_is_kept_whole_over_an_older_one(tmp_path):
+    kept = KeptModels(tmp_path / "kept")
+    kept.put("key", {"a": b"1", "b": b"2"})
+    kept.put("key", {"a": b"3"})
+    assert kept.get("key") == {"a": b"3"}
+    assert kept.get("other") is None
+
+
+def test_time_for_a_refit_is_kept_back_unless_it_would_be_too_long(tmp_path, monkeypatch):
+    study = begin(tmp_path, limits(9, refit_scale=2.0, refit_most_s=60.0, deadline_s=time.monotonic() + 50))
+    assert study.conductor.refit_s == 0
+    for i, seconds in enumerate((4.0, 3.0)):
+        spec = propose(study)
+        monkeypatch.setattr(study.ledger, "started_s", lambda number, s=seconds: time.time() - s)
+        study.conductor.finished(spec.key, rung(40, 2.0 - i))
+    assert study.conductor.refit_s == pytest.approx(14.0, abs=0.5)  # the default and the best
+    assert not study.conductor.halted
+    spec = propose(study)
+    monkeypatch.setattr(study.ledger, "started_s", lambda number: time.time() - 25)
+    study.conductor.finished(spec.key, rung(40, 0.5))
+    assert study.conductor.refit_s == pytest.approx(58.0, abs=0.5)
+    assert study.conductor.halted
+
+
+def test_one_trial_that_is_default_and_best_is_refitted_once(tmp_path, monkeypatch):
+    study = begin(tmp_path, limits(9, refit_scale=1.0, refit_most_s=5.0, deadline_s=time.monotonic() + 7))
+    spec = propose(study)
+    monkeypatch.setattr(study.ledger, "started_s", lambda number: time.time() - 4)
+    study.conductor.finished(spec.key, rung(40, 1.0))
+    assert study.conductor.refit_s == pytest.approx(4.0, abs=0.5)
+    finish(study, 0.5)
+    assert study.conductor.refit_s == pytest.approx(8.0, abs=0.5)
+    assert not study.conductor.halted  # more than a refit is worth: no time is kept for it
+
+
+def test_a_resumed_conductor_knows_what_the_first_one_knew(tmp_path):
+    study = begin(tmp_path, limits(9), small_space())
+    for score in (3.0, 1.0, 2.0):
+        finish(study, score, 10)
+    fail(study)
+    resumed = begin(tmp_path, limits(9))
+    assert same(resumed.conductor.best, study.conductor.best)
+    assert same(resumed.conductor.default, study.conductor.default)
+    assert resumed.conductor._without_gain == study.conductor._without_gain == 1
+    assert resumed.conductor._seen == study.conductor._seen
+
+
+def test_a_ledger_that_fails_on_release_still_closes_the_watchers_runs(tmp_path, monkeypatch):
+    study = begin(tmp_path, limits(2))
+    spec = propose(study)
+
+    def broken():
+        raise StudyError("ledger: gone")
+
+    monkeypatch.setattr(study.ledger, "release", broken)
+    with pytest.raises(StudyError, match="gone"):
+        study.conductor.release()
+    assert study.watcher.told[-1] == ("interrupted", spec.key)

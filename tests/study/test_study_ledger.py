@@ -1,0 +1,298 @@
+"""The ledger: every trial is written down, Optuna's tools can read it, and nothing is lost by a kill."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from study_made_up import both_spaces, open_ledger, rung, small_space
+
+from raysearch.errors import StudyError
+from raysearch.models import TUNABLE
+from raysearch.records import TrialResult
+from raysearch.study.ledger import Ledger, parameter_importance, read_results
+from raysearch.study.storage import open_storage, open_storage_to_read
+
+
+@pytest.fixture(params=["journal", "sqlite"])
+def database(request, tmp_path):
+    return None if request.param == "journal" else f"sqlite:///{tmp_path}/trials.db"
+
+
+def accept(ledger, space):
+    trial = ledger.ask()
+    return ledger.accept(trial, space.suggest(trial))
+
+
+def result_of(ledger, proposal, state, score=None, history=(), reason="", ended_s=None):
+    return TrialResult(
+        proposal.number,
+        proposal.key,
+        proposal.model,
+        proposal.params,
+        proposal.fit_params,
+        state,
+        score,
+        history[-1].step if history else 0,
+        history[-1].metrics if history and state != "failed" else {},
+        tuple(history),
+        ledger.started_s(proposal.number),
+        time.time() if ended_s is None else ended_s,
+        reason,
+        proposal.default,
+    )
+
+
+def end(ledger, proposal, state, *history, reason=""):
+    for one in history:
+        ledger.report(proposal.number, one)
+    score = None if state == "failed" else history[-1].score
+    ledger.tell(result_of(ledger, proposal, state, score, history, reason))
+
+
+def optunas_view(tmp_path, database):
+    backend = JournalStorage(JournalFileBackend(str(tmp_path / "ledger.log")))
+    storage = RDBStorage(database) if database else backend
+    return optuna.load_study(study_name="made-up", storage=storage).trials
+
+
+def test_the_librarys_defaults_are_the_first_trial(tmp_path):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space)
+    first, second = accept(ledger, space), accept(ledger, space)
+    assert first.number == 0
+    assert first.default
+    assert first.fit_params["learning_rate"] == TUNABLE["lightgbm"].defaults["learning_rate"]
+    assert not second.default
+
+
+def test_both_libraries_defaults_are_the_first_trials(tmp_path):
+    space = both_spaces()
+    ledger = open_ledger(tmp_path, space)
+    proposals = [accept(ledger, space) for _ in range(4)]
+    assert [p.model for p in proposals[:2]] == ["lightgbm", "xgboost"]
+    assert [p.default for p in proposals] == [True, True, False, False]
+    assert proposals[1].fit_params["max_depth"] == 6
+
+
+def test_a_kill_between_the_defaults_of_two_libraries_loses_neither(tmp_path):
+    space = both_spaces()
+    storage = open_storage(tmp_path / "ledger.log", None)
+    study = optuna.create_study(storage=storage, study_name="made-up")
+    point = space.default_points()[0]
+    about = {"default": True, "fit_params": dict(point.fit_params)}
+    study.enqueue_trial(dict(point.params), user_attrs={"raysearch": about})
+    ledger = Ledger.open(storage, "made-up", space)
+    assert [accept(ledger, space).model for _ in range(2)] == ["lightgbm", "xgboost"]
+    again = Ledger.open(storage, "made-up", space)
+    assert len(again.study.trials) == 2
+
+
+def test_defaults_outside_the_space_run_as_they_are_and_optuna_sees_a_point_inside(tmp_path, database):
+    space = small_space(lambda_l1={"type": "float", "low": 1e-8, "high": 10.0, "log": True})
+    ledger = open_ledger(tmp_path, space, database=database)
+    proposal = accept(ledger, space)
+    assert proposal.fit_params["lambda_l1"] == 0.0
+    assert proposal.fit_params["num_leaves"] == 31  # the space ends at 8
+    end(ledger, proposal, "finished", rung(40, 1.0))
+    seen = optunas_view(tmp_path, database)[0]
+    assert seen.params["lambda_l1"] == 1e-8
+    assert seen.params["num_leaves"] == 8
+    assert open_ledger(tmp_path, space, database=database).results[0].fit_params["lambda_l1"] == 0.0
+
+
+def test_optuna_sees_how_each_trial_really_ended(tmp_path, database):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space, database=database)
+    finished, stopped, failed, _open = [accept(ledger, space) for _ in range(4)]
+    end(ledger, finished, "finished", rung(10, 2.0), rung(20, 1.5))
+    end(ledger, stopped, "stopped", rung(10, 4.0))
+    end(ledger, failed, "failed", rung(10, 3.0), reason="ValueError: no")
+    trials = optunas_view(tmp_path, database)
+    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING]
+    assert [trial.state for trial in trials] == states
+    assert [trial.values for trial in trials] == [[1.5], [4.0], None, None]
+    assert trials[0].intermediate_values == {10: 2.0, 20: 1.5}
+    assert trials[1].intermediate_values == {10: 4.0}
+    assert trials[1].last_step == 10
+    assert trials[2].user_attrs["raysearch"]["reason"] == "ValueError: no"
+
+
+def test_results_survive_reopening_with_all_fields(tmp_path, database):
+    space = both_spaces()
+    ledger = open_ledger(tmp_path, space, database=database)
+    proposals = [accept(ledger, space) for _ in range(4)]
+    end(ledger, proposals[2], "finished", rung(10, 0.1 + 0.2), rung(20, 1 / 3))
+    end(ledger, proposals[0], "stopped", rung(10, 4.0))
+    end(ledger, proposals[1], "failed", reason="Überlauf: 東京")
+    assert open_ledger(tmp_path, space, database=database).results == ledger.results
+    storage = open_storage_to_read(tmp_path / "ledger.log", database)
+    assert read_results(storage, "made-up") == ledger.results
+    assert read_results(storage, "another") == ()
+    assert [result.number for result in ledger.results] == [2, 0, 1]  # in the order in which they ended
+
+
+def test_a_released_trial_is_asked_again_with_number_key_and_params(tmp_path, database):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space, database=database)
+    before = [accept(ledger, space) for _ in range(3)]
+    ledger.report(before[1].number, rung(10, 2.0))
+    assert ledger.release() == tuple(p.key for p in before)
+    assert [accept(ledger, space) for _ in range(3)] == before
+    ledger.give_back(before[1].number)
+    assert accept(ledger, space) == before[1]
+    end(ledger, before[1], "finished", rung(10, 2.0), rung(20, 1.0))
+    # A killed process releases nothing; who opens the ledger next does.
+    storage = open_storage(tmp_path / "ledger.log", database)
+    resumed = Ledger.open(storage, "made-up", space)
+    assert resumed.release_lost() == (before[0].key, before[2].key)
+    assert [accept(resumed, space) for _ in range(2)] == [before[0], before[2]]
+    assert all(trial.state != TrialState.WAITING for trial in resumed.study.trials)
+
+
+def test_after_a_resume_the_sampler_repeats_no_earlier_point(tmp_path, database):
+    space = small_space()
+    seen = []
+    for _ in range(4):  # each session is killed with one trial ended and one open
+        ledger = open_ledger(tmp_path, space, database=database)
+        ended, _open = accept(ledger, space), accept(ledger, space)
+        end(ledger, ended, "finished", rung(4, 1.0))
+    ledger = open_ledger(tmp_path, space, database=database)
+    seen = [tuple(sorted(trial.params.items())) for trial in ledger.study.trials]
+    assert len(set(seen)) == len(seen) == 5
+
+
+def test_a_kill_before_any_trial_ended_repeats_no_point_either(tmp_path):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space)
+    _default, drawn = accept(ledger, space), accept(ledger, space)
+    resumed = open_ledger(tmp_path, space)
+    again = [accept(resumed, space) for _ in range(3)]
+    assert again[1] == drawn
+    assert again[2].params["learning_rate"] != drawn.params["learning_rate"]
+
+
+def test_the_same_seed_draws_the_same_trials(tmp_path):
+    def run(name, seed):
+        (tmp_path / name).mkdir()
+        space = small_space()
+        ledger = open_ledger(tmp_path / name, space, seed)
+        drawn = []
+        for _ in range(14):  # TPE takes over from chance after ten
+            proposal = accept(ledger, space)
+            end(ledger, proposal, "finished", rung(4, proposal.fit_params["learning_rate"]))
+            drawn.append(dict(proposal.params))
+        return drawn
+
+    assert run("a", 1) == run("b", 1) != run("c", 2)
+
+
+def test_half_a_last_line_is_taken_away_and_nothing_whole_is_lost(tmp_path):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space)
+    end(ledger, accept(ledger, space), "finished", rung(4, 1.0))
+    journal = tmp_path / "ledger.log"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_code":8,"worker_id":"x","tri')
+    Path(f"{journal}.lock").symlink_to(journal)
+    Path(f"{journal}.lock1234.rename").symlink_to(journal)
+    began = time.monotonic()
+    resumed = open_ledger(tmp_path, space)
+    end(resumed, accept(resumed, space), "finished", rung(4, 2.0))
+    assert time.monotonic() - began < 10  # Optuna would wait 30 s for the lock that nobody holds
+    assert journal.read_bytes().startswith(whole)
+    assert [json.loads(line) for line in journal.read_text().splitlines()]
+    assert [result.score for result in open_ledger(tmp_path, space).results] == [1.0, 2.0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.log"]
+
+
+def test_every_cut_of_the_journal_can_be_opened(tmp_path):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space)
+    end(ledger, accept(ledger, space), "finished", rung(2, 2.0), rung(4, 1.0))
+    accept(ledger, space)
+    content = (tmp_path / "ledger.log").read_bytes()
+    for i, length in enumerate(range(0, len(content) + 1, 97)):
+        place = tmp_path / f"cut{i}"
+        place.mkdir()
+        (place / "ledger.log").write_bytes(content[:length])
+        resumed = open_ledger(place, space)
+        assert accept(resumed, space).number in (0, 1)
+        assert len(resumed.results) <= 1
+
+
+def test_a_journal_that_is_none_is_told(tmp_path):
+    (tmp_path / "ledger.log").write_text("not a journal\nat all\n")
+    with pytest.raises(StudyError, match=r"ledger.log cannot be read"):
+        open_ledger(tmp_path, small_space())
+    assert open_storage_to_read(tmp_path / "ledger.log", None) is None
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgresql+psycopg2://me:s3cr%40et@127.0.0.1:1/db?password=s3cr@et",
+        "mysql://me:s3cr%40et@127.0.0.1:1/db",
+        "nosuch://me:s3cr%40et@host/db",
+        "s3cr@et.db",
+        "sqlite:////no/such/place/s3.db?key=s3cr@et",
+        "://",
+        "",
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_told_without_passwords(tmp_path, database):
+    with pytest.raises(StudyError, match=r"^ledger: ") as caught:
+        open_storage(tmp_path / "ledger.log", database)
+    told = str(caught.value)
+    assert "cr%40et" not in told
+    assert "cr@et" not in told
+    assert "\n" not in told
+    assert open_storage_to_read(tmp_path / "ledger.log", database) is None
+
+
+def test_looking_for_a_ledger_makes_none(tmp_path):
+    assert open_storage_to_read(tmp_path / "ledger.log", None) is None
+    assert open_storage_to_read(tmp_path / "ledger.log", f"sqlite:///{tmp_path}/trials.db") is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_database_that_fails_later_is_told(tmp_path):
+    space = small_space()
+    database = f"sqlite:///{tmp_path}/trials.db"
+    ledger = open_ledger(tmp_path, space, database=database)
+    proposal = accept(ledger, space)
+    with sqlite3.connect(tmp_path / "trials.db") as connection:
+        connection.execute("drop table trial_user_attributes")
+        connection.execute("drop table trial_intermediate_values")
+    with pytest.raises(StudyError, match="cannot be written down"):
+        ledger.report(proposal.number, rung(4, 1.0))
+    with pytest.raises(StudyError, match="cannot be written down"):
+        ledger.tell(result_of(ledger, proposal, "finished", 1.0, [rung(4, 1.0)]))
+    assert ledger.results == ()
+
+
+def test_importance_needs_enough_trials(tmp_path):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space)
+    for count in range(15):
+        assert (parameter_importance(ledger.study) == {}) is (count < 4)
+        proposal = accept(ledger, space)
+        end(ledger, proposal, "finished", rung(4, proposal.fit_params["learning_rate"]))
+    shares = parameter_importance(ledger.study)
+    assert max(shares, key=shares.get) == "learning_rate"
+    assert sum(shares.values()) == pytest.approx(1.0)
+
+
+def test_importance_is_silent_where_all_trials_score_alike(tmp_path):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space)
+    for _ in range(6):
+        end(ledger, accept(ledger, space), "finished", rung(4, 1.0))
+    assert all(share == share for share in parameter_importance(ledger.study).values())
