@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, SupportsFloat
 
 from raysearch.config import load_config
+from raysearch.errors import ConfigError, Problems
 from raysearch.flow import Display, Study
 from raysearch.flow import resume as resume_study
 from raysearch.flow import tune as tune_study
@@ -25,11 +26,11 @@ def tune(
     time: str | None = None,
     split: str | None = None,
     test_size: float | None = None,
-    test: str | None = None,
+    test: str | os.PathLike[str] | None = None,
     drop: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
     transform: str | None = None,
-    space: str | None = None,
+    space: str | os.PathLike[str] | None = None,
     seed: int | None = None,
     address: str | None = None,
     study: str | None = None,
@@ -41,8 +42,8 @@ def tune(
     """Find the best quantile model for a table, and keep it with its report and the record of every trial.
 
     Args:
-        data: a path or address (.csv, .csv.gz, .parquet, .feather, .arrow, .xlsx), a pandas or polars DataFrame,
-            or an Arrow table; None: the experiment ``nav_baseline`` that ships with raysearch.
+        data: a path or address (.csv, .csv.gz, .parquet, .feather, .arrow, .xlsx), a pandas or polars
+            DataFrame, or an Arrow table; None: the experiment ``nav_baseline`` that ships with raysearch.
         target: the column to forecast.
         model: "lightgbm" (default), "xgboost" or "both".
         trials: trials that must finish or be stopped early (default 30; with only a time budget: no limit).
@@ -66,31 +67,32 @@ def tune(
         display: told of everything that happens; None: silent.
 
     Returns:
-        The study, with ``best`` (a TrialResult), ``forecaster``, ``test`` (an Evaluation), ``leaderboard`` and
-        the paths of model and report. Scores are in the target's units.
+        The study, with ``best`` (a TrialResult), ``forecaster``, ``test`` (an Evaluation), ``leaderboard``
+        and the paths of model and report. Scores are in the target's units.
 
     Raises:
-        RaysearchError: bad settings, data, cluster or tracking address, before the search starts; or a study in
-            which every trial failed. The message names the fix.
+        RaysearchError: bad settings, data, cluster or tracking address, before the search starts; or
+            a study in which every trial failed. The message names the fix.
     """
     is_path = isinstance(data, str | os.PathLike)
+    _check_types(test, tracking, config)
     given: dict[str, dict[str, Any]] = {
-        "study": {"name": study, "home": None if home is None else os.fspath(home)},
+        "study": {"name": study, "home": _text(home)},
         "data": {
-            "path": os.fspath(data) if is_path else None,
+            "path": _text(data) if is_path else None,
             "target": target,
             "group": group,
             "time": time,
-            "test_path": test,
-            "drop": drop,
-            "features": features,
+            "test_path": _text(test),
+            "drop": _names(drop),
+            "features": _names(features),
             "transform": transform,
         },
         "split": {"by": split, "test_size": test_size},
         "search": {
             "model": model,
-            "space": space,
-            "levels": levels,
+            "space": _text(space),
+            "levels": None if levels is None else _numbers(levels),
             "trials": trials,
             "time_budget_s": time_budget_s,
             "patience": patience,
@@ -102,14 +104,11 @@ def tune(
             "uri": tracking if isinstance(tracking, str) else None,
         },
     }
-    file = None
     if isinstance(config, Mapping):
         for section, values in config.items():
-            given.setdefault(section, {}).update(
-                {k: v for k, v in values.items() if given.get(section, {}).get(k) is None}
-            )
-    elif config is not None:
-        file = os.fspath(config)
+            named = given.setdefault(section, {})  # what has a parameter of its own goes before
+            named.update({key: value for key, value in values.items() if named.get(key) is None})
+    file = None if isinstance(config, Mapping) else _text(config)
     in_memory = data is not None and not is_path
     settings = load_config(file, flags=given, in_memory=in_memory)
     return tune_study(settings, data if in_memory else None, display)
@@ -137,3 +136,34 @@ def resume(
     """
     overrides = {"search": {"trials": trials, "time_budget_s": time_budget_s}}
     return resume_study(name, os.fspath(home), overrides, display)
+
+
+def _text(path: str | os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.fspath(path)
+
+
+def _names(columns: Sequence[str] | None) -> list[str] | None:
+    """Return column names as a list; a single text is one name, not its letters."""
+    return None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+
+
+def _numbers(levels: Sequence[float]) -> list[Any]:
+    """Return levels as plain numbers, also those of an array; what is none is refused with the settings."""
+    items = list(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else [levels]
+    return [float(item) if isinstance(item, SupportsFloat) else item for item in items]
+
+
+def _check_types(test: Any, tracking: Any, config: Any) -> None:
+    """Refuse objects in places that take none, before their contents end in a message."""
+    problems = Problems("tune")
+    if not isinstance(test, str | os.PathLike | None):
+        problems.add(f"test: got a {type(test).__name__}, must be the path of a file with the test rows")
+    if not isinstance(tracking, bool | str | None):
+        problems.add(f"tracking: got a {type(tracking).__name__}, must be True, False or an address")
+    if isinstance(config, Mapping):
+        for section, values in config.items():
+            if not isinstance(values, Mapping):
+                problems.add(f"config: section {section!r}: got {values!r}, must be a mapping of settings")
+    elif not isinstance(config, str | os.PathLike | None):
+        problems.add(f"config: got a {type(config).__name__}, must be a file or a mapping of sections")
+    problems.raise_as(ConfigError)

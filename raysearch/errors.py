@@ -34,7 +34,7 @@ class StudyError(RaysearchError):
     """A study cannot be made, found, continued or finished."""
 
 
-class Interrupted(StudyError):
+class InterruptedStudyError(StudyError):
     """A study was stopped by its user before it had anything to show; it can be continued."""
 
 

@@ -29,4 +29,3 @@ def chatter_to(path: Path) -> Iterator[None]:
         for logger, (propagate, handlers) in zip(loggers, before, strict=True):
             logger.propagate, logger.handlers = propagate, handlers
         handler.close()
-

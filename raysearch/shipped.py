@@ -8,6 +8,6 @@ _PACKAGE = Path(__file__).parent
 
 
 def shipped(folder: str) -> Path:
-    """Return the directory ``config`` or ``search_spaces``: inside an installed wheel, else the checkout's."""
+    """Return the directory ``config`` or ``search_spaces``: inside an installed wheel, else a checkout's."""
     inside = _PACKAGE / "shipped" / folder
     return inside if inside.is_dir() else _PACKAGE.parent / folder

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-
-
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +21,9 @@ app = typer.Typer(
 )
 _HOME = "studies"
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, all else on error")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output, all else on error")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks")]
 Home = Annotated[str, typer.Option("--home", help="Where studies live")]
 ConfigFile = Annotated[
@@ -74,7 +74,7 @@ def tune(
     from raysearch.flow import tune as run
 
     settings = load_config(config, settings=set_ or (), flags=flags)
-    run_study(lambda display: run(settings, display=display), json=json)
+    run_study(lambda display, spent_s: run(settings, None, display, spent_s), json=json)
 
 
 @app.command()
@@ -97,7 +97,7 @@ def resume(
     from raysearch.cli.run import run_study
     from raysearch.flow import resume as run
 
-    run_study(lambda display: run(name, home, flags, display), json=json)
+    run_study(lambda display, spent_s: run(name, home, flags, display, spent_s), json=json)
 
 
 @app.command()
@@ -110,7 +110,7 @@ def check(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Check settings, space, table and addresses, and tell what tune would run, without computing anything."""
+    """Check settings, space, table and addresses, and tell what tune would run; compute nothing."""
     from raysearch.cli.words import plan_json, print_json, tell_plan
     from raysearch.config import load_config
     from raysearch.flow import check as run
@@ -128,8 +128,12 @@ def check(
 def predict(
     data: Annotated[str, typer.Option("--data", help="Table with the rows to predict")],
     out: Annotated[str, typer.Option("--out", help="File to write: .parquet or .csv")],
-    study: Annotated[str | None, typer.Option("--study", help="Name of the study whose model predicts")] = None,
-    model: Annotated[str | None, typer.Option("--model-path", help="Directory of a model, instead of --study")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Name of the study whose model predicts")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model-path", help="Directory of a model, instead of --study")
+    ] = None,
     home: Home = _HOME,
     json: Json = False,
     debug: Debug = False,
@@ -185,5 +189,3 @@ def ui(
     from raysearch.cli.serve import serve_ui
 
     serve_ui(tracking_uri, host, port, json=json)
-
-

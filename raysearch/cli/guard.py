@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from raysearch.errors import RaysearchError
+from raysearch.errors import InterruptedStudyError, RaysearchError
 
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
@@ -30,7 +30,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             command(**given)
         except RaysearchError as error:
             _tell(error, str(error), given)
-            raise typer.Exit(1) from None
+            raise typer.Exit(INTERRUPTED if isinstance(error, InterruptedStudyError) else 1) from None
         except KeyboardInterrupt:
             typer.secho("interrupted", err=True, fg="yellow")
             raise typer.Exit(INTERRUPTED) from None

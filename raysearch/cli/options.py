@@ -57,45 +57,135 @@ class Flag:
 _TABLE, _SEARCH, _WHERE, _RECORD = "The table", "The search", "Where it runs", "Study and record"
 
 DATA_FLAGS = (
-    Flag("--data", "data.path", str, "Table: .csv, .csv.gz, .parquet, .feather, .arrow or .xlsx, also at s3://", _TABLE),
+    Flag(
+        "--data",
+        "data.path",
+        str,
+        "Table: .csv, .csv.gz, .parquet, .feather, .arrow or .xlsx, also at s3://",
+        _TABLE,
+    ),
     Flag("--target", "data.target", str, "Column to forecast", _TABLE),
     Flag("--group", "data.group", str, "Column by which results are also told (stays a feature)", _TABLE),
     Flag("--time", "data.time", str, "Column that orders the rows in time", _TABLE),
-    Flag("--split", "split.by", str, "random, time or group (default: time with --time, else random)", _TABLE),
-    Flag("--test-size", "split.test_size", float, "Share of rows kept for the test; 0: none (default 0.2)", _TABLE),
-    Flag("--valid-size", "split.valid_size", float, "Share of the others that trials are scored on (0.2)", _TABLE),
+    Flag(
+        "--split", "split.by", str, "random, time or group (default: time with --time, else random)", _TABLE
+    ),
+    Flag(
+        "--test-size",
+        "split.test_size",
+        float,
+        "Share of rows kept for the test; 0: none (default 0.2)",
+        _TABLE,
+    ),
+    Flag(
+        "--valid-size",
+        "split.valid_size",
+        float,
+        "Share of the others that trials are scored on (0.2)",
+        _TABLE,
+    ),
     Flag("--purge", "split.purge", int, "Time steps left out before validation and test (default 0)", _TABLE),
     Flag("--test", "data.test_path", str, "Test rows from a file of their own", _TABLE),
-    Flag("--drop", "data.drop", list[str], "Columns to leave out; repeat or separate by commas", _TABLE, split_names),
+    Flag(
+        "--drop",
+        "data.drop",
+        list[str],
+        "Columns to leave out; repeat or separate by commas",
+        _TABLE,
+        split_names,
+    ),
     Flag("--features", "data.features", list[str], "Learn from these columns only", _TABLE, split_names),
-    Flag("--transform", "data.transform", str, "Model none, log, log1p or asinh of the target (none)", _TABLE),
+    Flag(
+        "--transform", "data.transform", str, "Model none, log, log1p or asinh of the target (none)", _TABLE
+    ),
     Flag("--anchor", "data.anchor", str, "With --transform log: model the growth over this column", _TABLE),
-    Flag("--levels", "search.levels", str, "Quantile levels (default 0.05,0.25,0.5,0.75,0.95)", _TABLE, parse_levels),
+    Flag(
+        "--levels",
+        "search.levels",
+        str,
+        "Quantile levels (default 0.05,0.25,0.5,0.75,0.95)",
+        _TABLE,
+        parse_levels,
+    ),
 )
 SEARCH_FLAGS = (
     Flag("--model", "search.model", str, "lightgbm, xgboost, or both (default lightgbm)", _SEARCH),
     Flag("--space", "search.space", str, "Search space: a YAML file, a shipped one, or 'wide'", _SEARCH),
-    Flag("--seed", "search.seed", int, "Same seed, same bits, where one trial runs at a time (default 0)", _SEARCH),
+    Flag(
+        "--seed",
+        "search.seed",
+        int,
+        "Same seed, same bits, where one trial runs at a time (default 0)",
+        _SEARCH,
+    ),
 )
 BUDGET_FLAGS = (
-    Flag("--trials", "search.trials", int, "Trials that must finish or be stopped early (default 30)", _SEARCH),
     Flag(
-        "--time-budget", "search.time_budget_s", str, "Time for the whole command, e.g. 10m", _SEARCH, parse_duration
+        "--trials", "search.trials", int, "Trials that must finish or be stopped early (default 30)", _SEARCH
+    ),
+    Flag(
+        "--time-budget",
+        "search.time_budget_s",
+        str,
+        "Time for the whole command, e.g. 10m",
+        _SEARCH,
+        parse_duration,
     ),
     Flag("--patience", "search.patience", int, "End after so many trials without gain", _SEARCH),
-    Flag("--scheduler", "search.scheduler", str, "Stop trailing trials early: asha, median or none (asha)", _SEARCH),
+    Flag(
+        "--scheduler",
+        "search.scheduler",
+        str,
+        "Stop trailing trials early: asha, median or none (asha)",
+        _SEARCH,
+    ),
 )
 PLACE_FLAGS = (
-    Flag("--address", "compute.address", str, "Running Ray cluster, HOST:PORT or auto (default: own Ray)", _WHERE),
-    Flag("--cpus-per-trial", "compute.cpus_per_trial", int, "Cores and threads of one trial (default 1)", _WHERE),
-    Flag("--gpus-per-trial", "compute.gpus_per_trial", float, "GPUs of one trial, xgboost only (default 0)", _WHERE),
-    Flag("--max-concurrent", "compute.max_concurrent", int, "Trials at once (default: as many as fit)", _WHERE),
+    Flag(
+        "--address",
+        "compute.address",
+        str,
+        "Running Ray cluster, HOST:PORT or auto (default: own Ray)",
+        _WHERE,
+    ),
+    Flag(
+        "--cpus-per-trial",
+        "compute.cpus_per_trial",
+        int,
+        "Cores and threads of one trial (default 1)",
+        _WHERE,
+    ),
+    Flag(
+        "--gpus-per-trial",
+        "compute.gpus_per_trial",
+        float,
+        "GPUs of one trial, xgboost only (default 0)",
+        _WHERE,
+    ),
+    Flag(
+        "--max-concurrent", "compute.max_concurrent", int, "Trials at once (default: as many as fit)", _WHERE
+    ),
     Flag("--engine", "compute.engine", str, "ray, or inline: one by one without Ray (default ray)", _WHERE),
 )
 RECORD_FLAGS = (
-    Flag("--tracking-uri", "tracking.uri", str, "MLflow store (default MLFLOW_TRACKING_URI, else sqlite)", _RECORD),
-    Flag("--tracking-experiment", "tracking.experiment", str, "MLflow experiment (default raysearch)", _RECORD),
-    Flag("--no-tracking", "tracking.enabled", bool, "Same search and report without MLflow", _RECORD, lambda v: not v),
+    Flag(
+        "--tracking-uri",
+        "tracking.uri",
+        str,
+        "MLflow store (default MLFLOW_TRACKING_URI, else sqlite)",
+        _RECORD,
+    ),
+    Flag(
+        "--tracking-experiment", "tracking.experiment", str, "MLflow experiment (default raysearch)", _RECORD
+    ),
+    Flag(
+        "--no-tracking",
+        "tracking.enabled",
+        bool,
+        "Same search and report without MLflow",
+        _RECORD,
+        lambda v: not v,
+    ),
 )
 STUDY_FLAGS = (
     Flag("--study", "study.name", str, "Name of the study (default: a readable one is made up)", _RECORD),
@@ -107,7 +197,7 @@ RESUME_FLAGS = (*BUDGET_FLAGS, *PLACE_FLAGS, *RECORD_FLAGS)
 
 
 def with_flags(flags: Sequence[Flag]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of ``flags``; it receives them as ``flags``, by section, unset ones left out."""
+    """Give a command the options of ``flags``; it receives those that were given as ``flags``, by section."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
@@ -117,7 +207,9 @@ def with_flags(flags: Sequence[Flag]) -> Callable[[Callable[..., None]], Callabl
 
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
         added = [
-            inspect.Parameter(flag.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotate(flag))
+            inspect.Parameter(
+                flag.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotate(flag)
+            )
             for flag in flags
         ]
         wrapped.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]

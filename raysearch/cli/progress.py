@@ -72,7 +72,7 @@ class TerminalDisplay:
             self._console.print(f"trial {result.number} failed: {escape(result.reason)}", style="yellow")
         if self._live is None and time.monotonic() - self._told_s >= _LINE_EVERY_S:
             self._told_s = time.monotonic()
-            self._console.print(self._words())
+            self._console.print(self._words(left=True))
 
     def trial_interrupted(self, key: str) -> None:
         self._running.discard(key)
@@ -86,7 +86,7 @@ class TerminalDisplay:
             "failures": "too many trials failed",
             "interrupt": "interrupted: keeping the best so far",
         }
-        self._console.print(f"{self._words()}; {reasons.get(stopped_by, stopped_by)}")
+        self._console.print(f"{self._words(left=False)}; {reasons.get(stopped_by, stopped_by)}")
 
     def close(self) -> None:
         self._stop_live()
@@ -120,7 +120,7 @@ class TerminalDisplay:
             ends.append((time.monotonic() - self._begun_s) / fresh * (about.trials - self._done))
         return max(0.0, min(ends)) if ends else None
 
-    def _words(self) -> str:
+    def _words(self, *, left: bool) -> str:
         about = self._about
         asked = f"/{about.trials}" if about and about.trials is not None else ""
         words = [f"trials {self._done}{asked}"]
@@ -130,9 +130,9 @@ class TerminalDisplay:
             words.append(f"{self._failed} failed")
         if self._running:
             words.append(f"{len(self._running)} running")
-        left = self._left_s()
-        if left is not None and self._running:
-            words.append(f"{duration(left)} left")
+        seconds = self._left_s() if left else None
+        if seconds is not None:
+            words.append(f"{duration(seconds)} left")
         return ", ".join(words)
 
     def _gain(self) -> str:
@@ -146,7 +146,7 @@ class TerminalDisplay:
         cells: list[Any] = [Spinner("dots")]
         if about and about.trials is not None:
             cells.append(ProgressBar(total=about.trials, completed=self._done, width=24))
-        grid.add_row(*cells, Text(self._words(), overflow="ellipsis", no_wrap=True))
+        grid.add_row(*cells, Text(self._words(left=True), overflow="ellipsis", no_wrap=True))
         return grid
 
 

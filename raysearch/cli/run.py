@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -18,12 +19,15 @@ from raysearch.flow.display import Display
 from raysearch.flow.study import Study, to_json
 
 
-def run_study(run: Callable[[Display], Study], *, json: bool) -> None:
-    """Run a study with a display on the error stream and print its result on the output stream."""
+def run_study(run: Callable[[Display, float], Study], *, json: bool) -> None:
+    """Run a study with a display on the error stream and print its result on the output stream.
+
+    ``run`` is given the display and the seconds that the command has taken so far.
+    """
     with _streams() as (errors, redirect):
         display = TerminalDisplay(errors, redirect)
         try:
-            study = run(display)
+            study = run(display, _process_age_s())
         finally:
             display.close()
     for warning in study.warnings:
@@ -34,6 +38,18 @@ def run_study(run: Callable[[Display], Study], *, json: bool) -> None:
         tell_study(study)
     if study.result.stopped_by == "interrupt":
         raise typer.Exit(INTERRUPTED)
+
+
+def _process_age_s() -> float:
+    """Return the seconds since this process was started; 0 where the system does not tell."""
+    try:
+        # The 22nd field, counted behind the name in brackets, which may hold blanks.
+        ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, IndexError, ValueError):
+        return 0.0
+    # A clock that a container shifts would give nonsense.
+    return age if 0 <= age < 60 else 0.0
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ def serve_ui(tracking_uri: str | None, host: str, port: int, *, json: bool) -> N
     assert uri is not None  # tracking is on by default
     check_reachable(uri)
     remote = uri.startswith("http")
-    address = uri if remote else f"http://{host}:{port}"
+    address = hide_password(uri) if remote else f"http://{host}:{port}"
     if json:
         print_json({"url": address, "tracking_uri": hide_password(uri)})
     else:

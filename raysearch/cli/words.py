@@ -15,8 +15,9 @@ from rich.table import Table
 
 from raysearch.config import Config
 from raysearch.flow.check import Plan
-from raysearch.flow.study import Study, StudyRow
+from raysearch.flow.study import Study, StudyRow, plain, resume_command
 from raysearch.records import Evaluation, Interval
+from raysearch.tracking import hide_password
 
 _MOST_GROUPS = 12
 
@@ -28,15 +29,8 @@ def tell(text: str) -> None:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object; what JSON cannot hold (NaN, infinity) becomes null."""
-    typer.echo(json.dumps(_plain(value), ensure_ascii=False, default=str))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    text = json.dumps(plain(value), ensure_ascii=False, default=str)
+    typer.echo(text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def number(value: float) -> str:
@@ -63,32 +57,44 @@ def tell_study(study: Study) -> None:
     params = ", ".join(f"{name}={_short(value)}" for name, value in result.best.params.items())
     console.print(f"best parameters (trial {result.best.number}, {result.best.model}): {escape(params)}")
     console.print(f"model: {escape(result.model_path)}")
-    console.print(f"report: {escape(result.report_path)}")
+    if result.report_path:
+        console.print(f"report: {escape(result.report_path)}")
     if result.tracking_uri:
-        console.print(f"MLflow: python -m raysearch ui --tracking-uri {escape(shlex.quote(result.tracking_uri))}")
+        console.print(
+            f"MLflow: python -m raysearch ui --tracking-uri {escape(shlex.quote(result.tracking_uri))}"
+        )
     more = 2 * (result.trials["finished"] + result.trials["stopped"])
-    console.print(f"continue: python -m raysearch resume {escape(shlex.quote(result.study))} --trials {more}")
+    console.print(f"continue: {escape(resume_command(result.study, study.home, f'--trials {more}'))}")
 
 
 def _tell_gain(console: Console, study: Study) -> None:
     result, comparison = study.result, study.result.comparison
-    line = f"validation pinball loss: {number(result.best.score or math.nan)}"
-    if result.default and result.default.score:
-        gain = 100 * (1 - (result.best.score or 0) / result.default.score)
-        line += f", {gain:.1f} % below the untuned default's {number(result.default.score)}"
-    console.print(line)
+    best, default = result.best.score, result.default.score if result.default else None
+    if best is not None:
+        line = f"validation pinball loss: {number(best)}"
+        if default:
+            line += f", {_below(100 * (1 - best / default))} the untuned default's {number(default)}"
+        console.print(line)
     if comparison and comparison.part == "test":
-        console.print(
-            f"test pinball loss: {number(comparison.tuned)}, {comparison.gain_percent:.1f} % below the untuned "
-            f"default's {number(comparison.default)} "
-            f"(95 % interval {comparison.low_percent:.1f} to {comparison.high_percent:.1f} %)"
-        )
+        line = f"test pinball loss: {number(comparison.tuned)}"
+        if math.isfinite(comparison.gain_percent):
+            line += f", {_below(comparison.gain_percent)} the untuned default's {number(comparison.default)} "
+            line += (
+                f"(95 % interval of the gain {comparison.low_percent:.1f} to {comparison.high_percent:.1f} %)"
+            )
+        console.print(line)
+
+
+def _below(gain_percent: float) -> str:
+    return f"{abs(gain_percent):.1f} % {'below' if gain_percent >= 0 else 'above'}"
 
 
 def _tell_coverage(console: Console, evaluation: Evaluation) -> None:
     if not evaluation.intervals:
         return
-    rows = "untouched test rows" if evaluation.part == "test" else "validation rows (no test rows were held out)"
+    rows = (
+        "untouched test rows" if evaluation.part == "test" else "validation rows (no test rows were held out)"
+    )
     table = Table(title=f"coverage of the intervals on {evaluation.rows:,} {rows}", title_justify="left")
     table.add_column("")
     table.add_column("rows", justify="right")
@@ -118,15 +124,16 @@ def plan_json(plan: Plan, config: Config) -> dict[str, Any]:
         "split": dict(plan.facts.split),
         "features": list(plan.features),
         "warnings": list(plan.quality.warnings),
-        "space": {
-            space.model: [p.name for p in space.parameters] for space in plan.space.spaces
-        },
+        "space": {space.model: [p.name for p in space.parameters] for space in plan.space.spaces},
         "trials": config.search.trials,
         "concurrent": plan.slots,
         "likely_seconds": plan.seconds,
         "likely_memory_gb": plan.memory_gb,
-        "tracking_uri": plan.tracking_uri,
-        "config": config.to_dict(),
+        "tracking_uri": hide_password(plan.tracking_uri) if plan.tracking_uri else None,
+        "config": {
+            section: {k: hide_password(v) if isinstance(v, str) else v for k, v in values.items()}
+            for section, values in config.to_dict().items()
+        },
     }
 
 
@@ -135,8 +142,10 @@ def tell_plan(plan: Plan, config: Config) -> None:
     console = Console(highlight=False, soft_wrap=True)
     split = ", ".join(f"{part} {count:,}" for part, count in plan.facts.split.items() if count)
     console.print(f"table: {escape(plan.facts.source)}, {plan.facts.rows:,} rows ({split})")
-    console.print(f"target: {escape(config.data.target or '')}; {len(plan.features)} features: "
-                  f"{escape(', '.join(plan.features[:20]))}{' ...' if len(plan.features) > 20 else ''}")
+    console.print(
+        f"target: {escape(config.data.target or '')}; {len(plan.features)} features: "
+        f"{escape(', '.join(plan.features[:20]))}{' ...' if len(plan.features) > 20 else ''}"
+    )
     for warning in plan.quality.warnings:
         console.print(f"[yellow]note: {escape(warning)}[/yellow]")
     for space in plan.space.spaces:
@@ -144,9 +153,11 @@ def tell_plan(plan: Plan, config: Config) -> None:
     trials = f"{config.search.trials} trials" if config.search.trials else "as many trials as the time allows"
     levels = ", ".join(f"{level:g}" for level in config.search.levels)
     console.print(f"would run: {trials} at levels {levels}, {plan.slots} at once")
-    console.print(f"likely time: about {duration(plan.seconds)} (order of magnitude), start and closing aside")
+    console.print(
+        f"likely time: about {duration(plan.seconds)} (order of magnitude), start and closing aside"
+    )
     console.print(f"likely memory: {plan.memory_gb:.1f} GB on this machine")
-    console.print(f"record: {escape(plan.tracking_uri or 'none (--no-tracking)')}")
+    console.print(f"record: {escape(hide_password(plan.tracking_uri or 'none (--no-tracking)'))}")
     console.print("all is in order")
 
 

@@ -24,7 +24,7 @@ _WHOLE_OR_COMMA = r"^\s*[+-]?\d+(,\d+)?([eE][+-]?\d+)?\s*$"
 _DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*$"
 
 
-def read_csv(source: Source, role: str) -> Any:
+def read_csv(source: Source, role: str, *, least_columns: int = 2) -> Any:
     """Read a ``.csv`` or ``.csv.gz`` file.
 
     Types come from all rows: a column of whole numbers with one text further down is text.
@@ -37,7 +37,7 @@ def read_csv(source: Source, role: str) -> Any:
     """
     where = f"{role}: {source.address}"
     head = _text_head(source, where)
-    delimiter = find_delimiter(head)
+    delimiter = find_delimiter(head) or ("," if least_columns < 2 else None)
     if delimiter is None:
         first = head.splitlines()[0][:60] if head.strip() else ""
         raise DataError(

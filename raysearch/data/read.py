@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import zipfile
 from collections import Counter
@@ -22,16 +23,17 @@ from raysearch.errors import DataError, Problems, listing
 _MOST_UNPACKED = 4 << 30  # bytes of an unpacked .xlsx; a larger one is a mistake or an attack
 
 
-def read_table(source: Any, role: str = "data") -> pa.Table:
+def read_table(source: Any, role: str = "data", *, least_columns: int = 2) -> pa.Table:
     """Read a table from a file, an address or an object.
 
     Args:
         source: a path or address ending in .csv, .csv.gz, .parquet, .pq, .arrow, .feather, .ipc or .xlsx; or
             a pandas or polars DataFrame, a pa.Table or anything with ``__arrow_c_stream__``.
         role: what the table is, for messages: "data", "test data", ...
+        least_columns: 1 for rows to predict, which need no target.
 
     Returns:
-        pa.Table with at least two columns of distinct, non-empty names, and at least one row.
+        pa.Table with at least so many columns of distinct, non-empty names, and at least one row.
 
     Raises:
         DataError: the table is not there or cannot be read; one message says what would be right.
@@ -39,19 +41,20 @@ def read_table(source: Any, role: str = "data") -> pa.Table:
     if isinstance(source, str | os.PathLike):
         found = find_source(source, role)
         check_content(found, role)
-        table = _read_file(found, role)
+        table = _read_file(found, role, least_columns)
         where = f"{role}: {found.address}"
     else:
         table = table_of(source, role)
         where = role
-    _check_shape(table, where)
+    _check_shape(table, where, least_columns)
     return table
 
 
-def _read_file(source: Source, role: str) -> Any:
+def _read_file(source: Source, role: str, least_columns: int) -> Any:
+    csv = functools.partial(read_csv, least_columns=least_columns)
     readers: dict[str, Callable[[Source, str], Any]] = {
-        ".csv": read_csv,
-        ".csv.gz": read_csv,
+        ".csv": csv,
+        ".csv.gz": csv,
         ".parquet": _read_parquet,
         ".pq": _read_parquet,
         ".xlsx": _read_excel,
@@ -132,7 +135,7 @@ def _check_workbook(file: Any, source: Source, role: str) -> None:
         )
 
 
-def _check_shape(table: Any, where: str) -> None:
+def _check_shape(table: Any, where: str, least_columns: int) -> None:
     problems = Problems(where)
     names = table.column_names
     unnamed = [str(i + 1) for i, name in enumerate(names) if not name.strip()]
@@ -144,7 +147,7 @@ def _check_shape(table: Any, where: str) -> None:
     doubled = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
     if doubled:
         problems.add(f"column names stand twice: {listing(doubled)}; give each column a name of its own")
-    if len(names) < 2:
+    if len(names) < least_columns:
         got = f"only one column ({names[0]!r})" if names else "no columns"
         problems.add(f"{got}; a table needs a target and at least one more")
     if table.num_rows == 0:

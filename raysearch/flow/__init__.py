@@ -1,4 +1,4 @@
-"""The product's sentences: tune, resume, check, predict, list. Each door (command line, Python, web) calls these."""
+"""The product's sentences: tune, resume, check, predict, list. Every door calls these."""
 
 from raysearch.flow.check import Plan, check
 from raysearch.flow.display import Display, SearchBegins, Silent

@@ -14,8 +14,9 @@ from raysearch.space import SearchSpace, load_space
 from raysearch.study.cluster import check_address
 from raysearch.tracking import check_reachable, resolve_uri
 
-# Measured on two cores with trials of the default spaces: nanoseconds of one core for each row, feature, level
-# and boosting round. Wide and deep parameters take longer, early stopping makes it shorter: an order of magnitude.
+# Measured on two cores with trials of the default spaces: nanoseconds of one core for each row, feature,
+# level and boosting round. Wide and deep parameters take longer, early stopping makes it shorter: an order of
+# magnitude.
 _NS = {"lightgbm": 7.0, "xgboost": 25.0}
 _WORKER_MB = 400.0  # a warm worker before it holds any data
 
@@ -26,7 +27,8 @@ class Plan:
 
     Attributes:
         slots: trials at once, as far as it is known before a cluster answers.
-        seconds: likely seconds of the search, to an order of magnitude; the time budget where that is shorter.
+        seconds: likely seconds of the search, to an order of magnitude; the time budget where
+            that is shorter.
         memory_gb: likely peak of all workers of this machine together.
     """
 

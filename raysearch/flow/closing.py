@@ -1,28 +1,28 @@
-"""After the search: the model that is kept, its evaluation on rows nobody looked at, the report and the record."""
+"""After the search: keep the model, score it on rows nobody looked at, write the report and the record."""
 
 from __future__ import annotations
 
 import json
-import os
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-import raysearch
-from raysearch.errors import StudyError
+from raysearch.errors import InterruptedStudyError, StudyError
 from raysearch.flow.display import Display
+from raysearch.flow.fitting import default_model, make_models
 from raysearch.flow.job import Job
-from raysearch.flow.study import Study, to_json
-from raysearch.forecaster import Forecaster, Member
+from raysearch.flow.study import Study, resume_command, to_json
+from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array, compare, evaluate, pinball_losses
 from raysearch.records import Comparison, Evaluation, StudyResult, TrialResult
 from raysearch.report import ReportMaterial, write_leaderboard, write_report
 from raysearch.study.conductor import Conductor
-from raysearch.study.kept import Files, KeptModels
 from raysearch.study.ledger import Ledger, parameter_importance
-from raysearch.tracking import Tracker
-from raysearch.trial import ANCHOR, TARGET, Bench
+from raysearch.tracking import Tracker, hide_password
+from raysearch.trial import ANCHOR, TARGET
 
 RANKED = 20  # trials that carry their rank in the record
 
@@ -43,127 +43,71 @@ class _Told:
 def close_study(
     job: Job, conductor: Conductor, ledger: Ledger, tracker: Tracker, display: Display
 ) -> tuple[Study, str]:
-    """Make and keep the best model, tell how good it is, and close the record; return the study and its status.
+    """Make and keep the best model, tell how good it is, and close the record.
+
+    Returns:
+        The study, and the status its run was closed with.
 
     Raises:
         StudyError: when no trial finished; the message holds the first failure's reason.
+        InterruptedStudyError: when no trial finished because the user stopped the search.
     """
-    best, default = conductor.best, conductor.default
-    if best is None:
-        raise StudyError(_why_nothing(job, ledger.results, conductor.stopped_by))
-    final, scored, notes = _make_models(job, conductor, best, display)
-    told = _tell(job, scored)
-    comparison = None
-    if default is not None:
-        display.phase("comparing with the untuned default")
-        other = _default_model(job, conductor, default, best, scored)
-        comparison = _compare(job, told, _tell(job, other))
+    if conductor.best is None:
+        raise _nothing(job, ledger.results, conductor.stopped_by)
+    try:
+        final, told, comparison, notes = _settle(job, conductor, display)
+    except KeyboardInterrupt:
+        # The search's own models are there already: what Ctrl-C gives up is fitting them anew.
+        conductor.interrupt()
+        display.phase("interrupted: keeping the search's own model")
+        final, told, comparison, notes = _settle(job, conductor, display)
     groups = _part(job, job.dataset.groups)
     evaluation = evaluate(job.scored_part, told.y, told.raw, job.config.search.levels, groups)
     final.save(job.paths.model)
     result = _result(job, conductor, ledger.results, (evaluation, comparison), tracker)
+    _write_result(job, result)  # before what may fail and is worth less than the model
     display.phase("writing the report")
-    _write_report(job, ledger, (result, told, final), notes)
+    failure = _try_report(job, ledger, (result, told, final), notes)
+    if failure:
+        result, notes = replace(result, report_path=""), (*notes, failure)
     display.phase("closing the record")
     status = "KILLED" if conductor.stopped_by == "interrupt" else "FINISHED"
-    tracker.study_ended(status, result, _ranked(ledger.results), job.paths.artifacts, job.paths.model)
     result = replace(result, wall_s=job.clock.elapsed_s)
     _write_result(job, result)
-    return Study(result, _in_order(ledger.results), final, notes), status
+    tracker.study_ended(status, result, _ranked(ledger.results), job.paths.artifacts, job.paths.model)
+    return Study(result, _in_order(ledger.results), final, notes, job.home.address), status
 
 
-def _why_nothing(job: Job, results: Sequence[TrialResult], stopped_by: str) -> str:
-    name = job.about.name
+def _nothing(job: Job, results: Sequence[TrialResult], stopped_by: str) -> StudyError:
+    name, home = job.about.name, job.home.address
     failed = [result for result in results if result.state == "failed"]
-    if failed:
-        return f"study {name!r}: all {len(failed)} trials failed; the first: {failed[0].reason}"
     if stopped_by == "interrupt":
-        return f"study {name!r}: stopped before any trial finished; `python -m raysearch resume {name}` goes on"
-    budget = job.config.search.time_budget_s or 0
-    return (
-        f"study {name!r}: the time budget of {budget:g} s ended before any trial finished; "
-        f"`python -m raysearch resume {name} --time-budget {2 * budget:g}s` goes on with a longer one"
-    )
-
-
-def _make_models(
-    job: Job, conductor: Conductor, best: TrialResult, display: Display
-) -> tuple[Forecaster, Forecaster, tuple[str, ...]]:
-    """Return the model to keep, the model whose scores may be told, and notes for the reader.
-
-    They differ only where no test rows were held out: then the kept model has seen the rows that are scored.
-    """
-    searched = "training rows"
-    refit = _refits(job, conductor)
-    notes = []
-    if job.scored_part == "valid":
-        notes.append(
-            "No test rows were held out: the evaluation is the validation's, on rows that the search has "
-            "chosen by, so it is better than on new rows."
+        return InterruptedStudyError(
+            f"study {name!r}: stopped before any trial finished; `{resume_command(name, home)}` goes on"
         )
-    if job.config.search.refit and not refit:
-        notes.append("The model is the search's own, fitted on the training rows only: no time was left to refit.")
-    if refit:
-        display.phase("fitting the best parameters on training and validation rows")
-        final = _forecaster(job, best, _fit(job, best, refit=True), f"{searched} and validation rows")
-        if job.scored_part == "test":
-            return final, final, tuple(notes)
-    scored = _forecaster(job, best, _search_files(job, best), searched)
-    return (final if refit else scored), scored, tuple(notes)
-
-
-def _refits(job: Job, conductor: Conductor) -> bool:
-    wanted = job.config.search.refit and conductor.stopped_by != "interrupt"
-    return wanted and conductor.refit_s <= job.clock.refit_most_s and job.clock.allows(conductor.refit_s)
-
-
-def _default_model(
-    job: Job, conductor: Conductor, default: TrialResult, best: TrialResult, scored: Forecaster
-) -> Forecaster:
-    """Return the untuned default, fitted on the same rows as the model that it is compared with."""
-    if default.key == best.key:
-        return scored
-    refitted = job.scored_part == "test" and _refits(job, conductor)
-    files = _fit(job, default, refit=True) if refitted else _search_files(job, default)
-    return _forecaster(job, default, files, str(scored.about["fitted_on"]))
-
-
-def _search_files(job: Job, result: TrialResult) -> Files:
-    return KeptModels(job.paths.kept).get(result.key) or _fit(job, result, refit=False)
-
-
-def _fit(job: Job, result: TrialResult, *, refit: bool) -> Files:
-    """Train a trial's parameters anew, on the training rows alone or with the validation rows."""
-    parts = job.dataset.parts
-    recipe = job.recipe(threads=job.cores)
-    if refit:
-        # The rows to score on are the model's own business no more; a single one keeps the fit's shape.
-        first = parts["train"][0]
-        recipe = replace(recipe, train=(first, parts["valid"][1]), watch=(first, first + 1))
-    fit = Bench(job.dataset.table, recipe).begin(result.model, result.fit_params)
-    fit.advance(result.rounds)
-    return fit.dump()
-
-
-def _forecaster(job: Job, result: TrialResult, files: Files, fitted_on: str) -> Forecaster:
-    return Forecaster(
-        target=job.config.data.target or "",
-        levels=job.config.search.levels,
-        members=(Member(result.model, files),),
-        encoder=job.dataset.encoder,
-        transform=job.dataset.transform,
-        about={
-            "study": job.about.name,
-            "study_id": job.about.id,
-            "trial": result.number,
-            "trial_key": result.key,
-            "params": dict(result.fit_params),
-            "fitted_on": fitted_on,
-            "dataset": job.dataset.facts.name,
-            "digest": job.dataset.facts.digest,
-            "raysearch": raysearch.__version__,
-        },
+    if failed:
+        return StudyError(f"study {name!r}: all {len(failed)} trials failed; the first: {failed[0].reason}")
+    budget = job.config.search.time_budget_s or 0
+    longer = resume_command(name, home, f"--time-budget {2 * budget:g}s")
+    return StudyError(
+        f"study {name!r}: the time budget of {budget:g} s ended before any trial finished; "
+        f"`{longer}` goes on with a longer one"
     )
+
+
+def _settle(
+    job: Job, conductor: Conductor, display: Display
+) -> tuple[Forecaster, _Told, Comparison | None, tuple[str, ...]]:
+    """Return the model to keep, its forecasts of the evaluated rows, its gain on the default, and notes."""
+    best, default = conductor.best, conductor.default
+    assert best is not None  # checked where the closing begins
+    final, scored, notes = make_models(job, conductor, best, display)
+    told = _tell(job, scored)
+    if default is None:
+        return final, told, None, notes
+    display.phase("comparing with the untuned default")
+    other = default_model(job, default, best, scored)
+    return final, told, _compare(job, told, _tell(job, other)), notes
 
 
 def _tell(job: Job, forecaster: Forecaster) -> _Told:
@@ -176,7 +120,16 @@ def _tell(job: Job, forecaster: Forecaster) -> _Told:
 def _compare(job: Job, tuned: _Told, default: _Told) -> Comparison:
     levels = job.config.search.levels
     losses = [pinball_losses(told.y, told.q, levels).mean(axis=1) for told in (tuned, default)]
-    return compare(job.scored_part, *losses, ordered=job.dataset.times is not None)
+    return compare(job.scored_part, *losses, block=_block_rows(job, len(tuned.y)))
+
+
+def _block_rows(job: Job, rows: int) -> int:
+    """Return how many neighbouring rows are not independent: in time, those that targets reach across."""
+    times = _part(job, job.dataset.times)
+    if times is None or job.config.split.by not in ("time", "auto"):
+        return 1
+    rows_a_step = rows / max(1, len(np.unique(times)))
+    return max(round(math.sqrt(rows)), round(rows_a_step * (job.config.split.purge + 1)))
 
 
 def _part(job: Job, values: np.ndarray | None) -> np.ndarray | None:
@@ -205,8 +158,8 @@ def _result(
     return StudyResult(
         study=job.about.name,
         parent_run_id=tracker.parent_run_id,
-        tracking_uri=tracker.uri,
-        trials={state: states.count(state) for state in ("finished", "stopped", "failed")},  # type: ignore[arg-type]
+        tracking_uri=hide_password(tracker.uri) if tracker.uri else None,
+        trials={state: states.count(state) for state in ("finished", "stopped", "failed")},
         best=conductor.best,
         default=conductor.default,
         evaluation=told[0],
@@ -216,6 +169,26 @@ def _result(
         stopped_by=conductor.stopped_by,
         wall_s=job.clock.elapsed_s,
     )
+
+
+def _try_report(
+    job: Job, ledger: Ledger, material: tuple[StudyResult, _Told, Forecaster], notes: tuple[str, ...]
+) -> str:
+    """Write the report; return in words what kept it from being written, or nothing.
+
+    Whatever it is, it must not cost a finished study: the model is worth more than its pictures.
+    """
+    try:
+        _write_report(job, ledger, material, notes)
+    except Exception as error:
+        logging.getLogger("raysearch").exception("the report could not be written")
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        again = resume_command(job.about.name, job.home.address)
+        return (
+            f"the report could not be written ({reason or type(error).__name__}); "
+            f"model and result are saved, and `{again}` writes it anew"
+        )
+    return ""
 
 
 def _write_report(
@@ -254,5 +227,6 @@ def _write_report(
 
 def _write_result(job: Job, result: StudyResult) -> None:
     part = job.paths.result.with_suffix(".part")
-    part.write_text(json.dumps(to_json(result), indent=1, ensure_ascii=False, default=str), encoding="utf-8")
-    os.replace(part, job.paths.result)
+    text = json.dumps(to_json(result), indent=1, ensure_ascii=False, default=str)
+    part.write_text(text, encoding="utf-8", errors="replace")
+    part.replace(job.paths.result)

@@ -12,7 +12,11 @@ _LIBRARIES = ("raysearch", "ray", "optuna", "mlflow", "lightgbm", "xgboost", "py
 
 def describe_environment() -> dict[str, str]:
     """Return versions, platform, cores and the git revision of the current directory, where it has one."""
-    found = {"python": platform.python_version(), "platform": platform.platform(), "cores": str(os.cpu_count())}
+    found = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": str(os.cpu_count()),
+    }
     for name in _LIBRARIES:
         try:
             found[name] = importlib.metadata.version(name)

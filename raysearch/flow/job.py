@@ -15,6 +15,8 @@ from raysearch.study.paths import StudyPaths
 from raysearch.trial import Recipe
 
 _CLOSING_S = 7.0  # ending Ray, the report and the record, measured on two cores
+_ENDING_RAY_S = 3.0
+_CELLS_A_THREAD = 20_000  # rows times features below which one more thread does not pay
 _REFIT_SHARE = 0.2  # of the time budget at most: beyond it the search's own model is kept
 
 
@@ -30,9 +32,10 @@ class Clock:
     deadline_s: float | None
 
     @classmethod
-    def start(cls, budget_s: float | None) -> Clock:
-        now = time.monotonic()
-        return cls(now, None if budget_s is None else now + budget_s)
+    def start(cls, budget_s: float | None, spent_s: float = 0.0) -> Clock:
+        """Start the clock; ``spent_s`` are seconds that the command has taken so far, e.g. to be loaded."""
+        begun = time.monotonic() - spent_s
+        return cls(begun, None if budget_s is None else begun + budget_s)
 
     @property
     def elapsed_s(self) -> float:
@@ -51,7 +54,8 @@ class Clock:
     def allows(self, seconds: float) -> bool:
         """Tell whether something of so many seconds still fits before the closing."""
         deadline = self.search_deadline_s
-        return deadline is None or time.monotonic() + seconds <= deadline + 1.0
+        # Part of what is kept for the closing, the end of Ray, is over when this is asked.
+        return deadline is None or time.monotonic() + seconds <= deadline + _ENDING_RAY_S
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,14 @@ class Job:
         return self.home.paths(self.about.name)
 
     @property
-    def cores(self) -> int:
-        """Cores of this machine: what the driver's own fits may use when the search is over."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    def refit_threads(self) -> int:
+        """Threads of the driver's own fits when the search is over: all cores that have something to do.
+
+        On a small table threads that wait for each other take longer than one alone, on a busy machine far longer.
+        """
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cells = self.dataset.parts["valid"][1] * len(self.dataset.encoder.names)
+        return max(1, min(cores, cells // _CELLS_A_THREAD))
 
     @property
     def scored_part(self) -> str:
@@ -108,5 +117,5 @@ class Job:
         """Seconds of a refit on training and validation rows for each second of a trial, roughly."""
         (start, stop), (_, end) = self.dataset.parts["train"], self.dataset.parts["valid"]
         rows = (end - start) / max(1, stop - start)
-        threads = min(self.cores, 8) / self.config.compute.cpus_per_trial
+        threads = min(self.refit_threads, 8) / self.config.compute.cpus_per_trial
         return rows / max(1.0, 0.8 * threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def predict_file(forecaster: Forecaster, data: str, out: str) -> Predicted:
         raise DataError(f"--out {out}: must end in .parquet or .csv")
     if not path.absolute().parent.is_dir():
         raise DataError(f"--out {out}: there is no directory {path.parent}")
-    quantiles, warnings = forecaster.quantiles(read_table(data, role="rows to predict"))
+    quantiles, warnings = forecaster.quantiles(read_table(data, role="rows to predict", least_columns=1))
     names = forecaster.columns
     table = pa.table([pa.array(quantiles[:, i]) for i in range(len(names))], names=list(names))
     part = path.with_name(f".{path.name}.part")
@@ -45,7 +44,7 @@ def predict_file(forecaster: Forecaster, data: str, out: str) -> Predicted:
             pyarrow.csv.write_csv(table, part)
         else:
             pyarrow.parquet.write_table(table, part)
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise DataError(f"--out {out}: cannot be written: {error.strerror or error}") from None

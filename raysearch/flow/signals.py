@@ -1,19 +1,17 @@
-"""Ctrl-C and SIGTERM end a search in good order instead of tearing it apart."""
+"""Ctrl-C and SIGTERM end a study in good order instead of tearing it apart."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
-
-from raysearch.study.conductor import Conductor
 
 
 @contextlib.contextmanager
-def interruptible(conductor: Conductor) -> Iterator[None]:
-    """While open, the first signal ends the search with the best so far; a second one is Python's own.
+def first_signal(act: Callable[[], None]) -> Iterator[None]:
+    """While open, the first signal calls ``act`` and nothing else; a second one does what it did before.
 
     Outside the main thread, where Python delivers no signals, nothing is changed.
     """
@@ -22,10 +20,12 @@ def interruptible(conductor: Conductor) -> Iterator[None]:
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        conductor.interrupt()
         restore()
+        act()
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # None stands for a handler that was not set from Python and cannot be put back from here.
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in found.items() if handler is not None}
 
     def restore() -> None:
         for number, handler in before.items():
@@ -37,3 +37,24 @@ def interruptible(conductor: Conductor) -> Iterator[None]:
         yield
     finally:
         restore()
+
+
+@contextlib.contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """While open, SIGTERM raises KeyboardInterrupt like Ctrl-C: a scheduler's stop closes every run too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_DFL:  # the caller has a handling of its own
+        yield
+        return
+    signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +35,7 @@ class Study:
     trials: tuple[TrialResult, ...]
     forecaster: Forecaster
     warnings: tuple[str, ...] = ()
+    home: str = "studies"
 
     @property
     def name(self) -> str:
@@ -44,7 +48,7 @@ class Study:
 
     @property
     def test(self) -> Evaluation:
-        """How the forecaster does on rows that nothing looked at before (``part`` "valid": none were held out)."""
+        """How the forecaster does on rows that nothing looked at (``part`` "valid": none were held out)."""
         return self.result.evaluation
 
     @property
@@ -79,8 +83,27 @@ class Study:
         ).reset_index(drop=True)
 
 
+def resume_command(name: str, home: str = "studies", options: str = "") -> str:
+    """Return the command that goes on with a study, ready to be pasted into a shell."""
+    place = "" if home == "studies" else f" --home {shlex.quote(home)}"
+    return f"python -m raysearch resume {shlex.quote(name)}{place}{' ' if options else ''}{options}"
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON can hold it: what is not finite becomes None, for NaN is no JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def to_json(result: StudyResult) -> dict[str, Any]:
-    """Return the result as plain values, as ``--json`` prints it and ``result.json`` keeps it."""
+    """Return the result as plain values, as ``--json`` prints it and ``result.json`` keeps it.
+
+    ``best.params`` are those that the sampler knows, ``best.fit_params`` what the library was given: they
+    differ where an untuned default lies outside the space, and by what the space fixes.
+    """
     evaluation = result.evaluation
     told = {
         "pinball_loss_avg": evaluation.metrics["pinball_loss_avg"],
@@ -94,7 +117,7 @@ def to_json(result: StudyResult) -> dict[str, Any]:
             for name, intervals in evaluation.groups.items()
         },
     }
-    return {
+    content = {
         "study": result.study,
         "parent_run_id": result.parent_run_id,
         "tracking_uri": result.tracking_uri,
@@ -103,18 +126,20 @@ def to_json(result: StudyResult) -> dict[str, Any]:
             "number": result.best.number,
             "model": result.best.model,
             "params": dict(result.best.params),
+            "fit_params": dict(result.best.fit_params),
             "valid_pinball_loss_avg": result.best.score,
         },
         "default": {"valid_pinball_loss_avg": result.default.score} if result.default else None,
-        # Without held-out rows there is no test to tell of; the validation's figures have a name of their own.
+        # Without held-out rows there is no test to tell of; the validation's figures have their own name.
         "test": told if evaluation.part == "test" else None,
         "valid": told if evaluation.part == "valid" else None,
         "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
         "model_path": result.model_path,
-        "report_path": result.report_path,
+        "report_path": result.report_path or None,  # none: it could not be written
         "stopped_by": result.stopped_by,
         "wall_s": round(result.wall_s, 3),
     }
+    return dict(plain(content))
 
 
 @dataclass(frozen=True)
@@ -159,7 +184,8 @@ def _row(place: Any, name: str) -> StudyRow | None:
     scores = [r.score for r in results if r.state == "finished" and r.score is not None]
     asked = about.config["search"]["trials"]
     good = sum(r.state != "failed" for r in results)
-    state = "running" if place.is_locked(name) else "done" if paths.result.exists() else "unfinished"
+    ended = _is_done(read_result(paths.result), good, asked)
+    state = "running" if place.is_locked(name) else "done" if ended else "unfinished"
     return StudyRow(
         name=name,
         state=state,
@@ -171,6 +197,16 @@ def _row(place: Any, name: str) -> StudyRow | None:
         created_s=about.created_s,
         path=place.told_path(paths.root),
     )
+
+
+def _is_done(result: Mapping[str, Any] | None, good: int, asked: int | None) -> bool:
+    """Tell whether the study's last session came to its end; an earlier one's result does not count."""
+    if result is None or result.get("stopped_by") == "interrupt":
+        return False
+    told = result.get("trials", {})
+    if good != told.get("finished", 0) + told.get("stopped", 0):
+        return False
+    return result.get("stopped_by") != "trials" or asked is None or good >= asked
 
 
 def open_study(name: str, home: str = "studies") -> Forecaster:
@@ -186,7 +222,7 @@ def open_study(name: str, home: str = "studies") -> Forecaster:
     place.read(name)
     paths = place.paths(name)
     if not paths.model.is_dir():
-        raise StudyError(f"study {name!r} has no model yet; `python -m raysearch resume {name}` goes on with it")
+        raise StudyError(f"study {name!r} has no model yet; `{resume_command(name, home)}` goes on with it")
     return load_forecaster(paths.model)
 
 

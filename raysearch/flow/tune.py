@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
 
 import pyarrow.feather
 
 import raysearch
 from raysearch.config import Config, make_config
 from raysearch.data import prepare, read_table
-from raysearch.errors import DataError
+from raysearch.errors import DataError, InterruptedStudyError
 from raysearch.flow.closing import close_study
 from raysearch.flow.display import Display, SearchBegins, Silent
 from raysearch.flow.environment import describe_environment
 from raysearch.flow.job import Clock, Job
-from raysearch.flow.signals import interruptible
+from raysearch.flow.signals import first_signal, termination_as_interrupt
 from raysearch.flow.study import Study
 from raysearch.logs import chatter_to
 from raysearch.space import load_space
@@ -27,22 +27,35 @@ from raysearch.study.conductor import Conductor, Limits, Watcher
 from raysearch.study.home import Home
 from raysearch.study.kept import KeptModels
 from raysearch.study.ledger import Ledger, make_sampler, open_storage
-from raysearch.tracking import StudyInfo, Tracker, check_reachable, open_tracker, resolve_uri
+from raysearch.tracking import (
+    StudyInfo,
+    Tracker,
+    check_reachable,
+    hide_password,
+    open_tracker,
+    resolve_uri,
+)
+
+_CONTINUED = (
+    "trials",
+    "patience",
+)  # what a continued study is asked anew, also when it is continued once more
 
 
-def tune(config: Config, table: Any = None, display: Display | None = None) -> Study:
+def tune(config: Config, table: Any = None, display: Display | None = None, spent_s: float = 0.0) -> Study:
     """Run a new study to its end.
 
     Args:
         config: all settings, checked.
         table: a pandas or polars DataFrame or an Arrow table in place of ``data.path``.
         display: told of everything that happens.
+        spent_s: seconds of the time budget that are gone already.
 
     Raises:
-        RaysearchError: bad settings, data, cluster or tracking address, before the search starts; or a study in
-            which every trial failed.
+        RaysearchError: bad settings, data, cluster or tracking address, before the search starts; or
+            a study in which every trial failed.
     """
-    clock = Clock.start(config.search.time_budget_s)
+    clock = Clock.start(config.search.time_budget_s, spent_s)
     display = display or Silent()
     space = load_space(config.search.model, config.search.space)
     _check_addresses(config)
@@ -56,14 +69,24 @@ def tune(config: Config, table: Any = None, display: Display | None = None) -> S
             "version": raysearch.__version__,
             "digest": dataset.facts.digest,
             "in_memory": table is not None,
-            "config": config.to_dict(),
+            "config": _from_anywhere(config).to_dict(),
         },
         fallback=f"{config.search.model}-{config.data.target}",
     )
-    if table is not None:
-        pyarrow.feather.write_feather(table, str(home.paths(about.name).table), compression="zstd")
-        home.push(about.name)
-    return _run(Job(config, space, dataset, home, about, clock), display)
+    begun = False
+
+    def begin() -> None:
+        nonlocal begun
+        begun = True
+
+    try:
+        if table is not None:
+            pyarrow.feather.write_feather(table, str(home.paths(about.name).table), compression="zstd")
+            home.push(about.name)
+        return _run(Job(config, space, dataset, home, about, clock), display, begin)
+    finally:
+        if not begun:  # nothing has run, so nothing is left to go on with
+            home.discard(about.name)
 
 
 def resume(
@@ -71,12 +94,13 @@ def resume(
     home: str = "studies",
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     display: Display | None = None,
+    spent_s: float = 0.0,
 ) -> Study:
     """Go on with a study to the asked number of trials, with all of its history.
 
     Args:
-        overrides: settings that change, by section: more trials, another budget, address or engine. What decides
-            which rows are scored how (data, split, levels) stays as it was.
+        overrides: settings that change, by section: more trials, another budget, address or engine. What
+            decides which rows are scored how (data, split, levels) stays as it was.
 
     Raises:
         StudyError: when there is no such study, or its table has changed since.
@@ -88,7 +112,7 @@ def resume(
         sections[section].update({k: v for k, v in values.items() if v is not None})
     sections["study"].update(home=home, name=name)
     config = make_config(sections, in_memory=about.in_memory)
-    clock = Clock.start(config.search.time_budget_s)
+    clock = Clock.start(config.search.time_budget_s, spent_s)
     display = display or Silent()
     space = load_space(config.search.model, config.search.space)
     _check_addresses(config)
@@ -97,10 +121,13 @@ def resume(
     dataset = prepare(config, table)
     if dataset.facts.digest != about.digest:
         raise DataError(
-            f"study {name!r}: the table {dataset.facts.source} has changed since the study began, so its scores "
-            "could not be compared; put the old table back, or begin a new study"
+            f"study {name!r}: the table {dataset.facts.source} has changed since the study began, so "
+            "its scores could not be compared; put the old table back, or begin a new study"
         )
-    return _run(Job(config, space, dataset, place, about, clock), display)
+    asked = {key: getattr(config.search, key) for key in _CONTINUED}
+    kept = {**about.config, "search": {**about.config["search"], **asked}}
+    job = Job(config, space, dataset, place, replace(about, config=kept), clock)
+    return _run(job, display, lambda: place.update(job.about))
 
 
 def _check_addresses(config: Config) -> None:
@@ -112,32 +139,56 @@ def _check_addresses(config: Config) -> None:
         check_reachable(uri)
 
 
-def _run(job: Job, display: Display) -> Study:
-    with job.home.locked(job.about.name) as paths, chatter_to(paths.log):
-        display.study_made(job.about.name, Path(job.home.told_path(paths.log)))
-        storage = open_storage(paths.ledger, job.config.study.ledger)
+def _from_anywhere(config: Config) -> Config:
+    """Return the settings as a study keeps them: files and the record are found again from any directory."""
+    data = config.data
+    config = config.replace("data", path=_absolute(data.path), test_path=_absolute(data.test_path))
+    if config.search.space:
+        parts = [_absolute(part.strip()) for part in config.search.space.split(",")]
+        config = config.replace("search", space=",".join(part for part in parts if part))
+    uri = resolve_uri(config.tracking)
+    if uri is not None and hide_password(uri) == uri:  # a password stays where it came from
+        config = config.replace("tracking", uri=uri)
+    return config
+
+
+def _absolute(path: str | None) -> str | None:
+    return str(Path(path).expanduser().absolute()) if path and Path(path).expanduser().is_file() else path
+
+
+def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
+    """Run the study; ``begin`` is called when all that can be refused has been accepted."""
+    home, name = job.home, job.about.name
+    with home.locked(name) as paths, chatter_to(paths.log), termination_as_interrupt():
+        display.study_made(name, paths.log)
         tracker = open_tracker(job.config.tracking)
         status = "FAILED"
         notes: tuple[str, ...] = ()
         try:
-            ledger = _open_ledger(job, storage)
-            waiting = ledger.release_lost()
-            tracker.study_started(_info(job))
-            tracker.reconcile(ledger.results, waiting)
-            conductor = _search(job, ledger, tracker, display)
+            ledger = _open_ledger(job)
+            conductor = _conductor(job, ledger, (tracker, display))
+            with _connected(job, conductor, display) as cluster:
+                tracker.study_started(_info(job))
+                begin()
+                tracker.reconcile(ledger.results, ledger.release_lost())
+                _search(job, conductor, ledger, _begins(job, ledger, tracker, cluster), (cluster, display))
             study, status = close_study(job, conductor, ledger, tracker, display)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, InterruptedStudyError):
+            tracker.study_ended("KILLED", None, (), None, None)
             status = "KILLED"
             raise
         finally:
             if status == "FAILED":
                 tracker.study_ended("FAILED", None, (), None, None)
-            notes = tracker.close()
-            job.home.push(job.about.name)
+            patience = "still writing the record; Ctrl-C again leaves it as it is"
+            with first_signal(lambda: display.warn(patience)):
+                notes = tracker.close()
+            home.push(name)
         return replace(study, warnings=(*study.warnings, *notes))
 
 
-def _open_ledger(job: Job, storage: Any) -> Ledger:
+def _open_ledger(job: Job) -> Ledger:
+    storage = open_storage(job.paths.ledger, job.config.study.ledger)
     ledger = Ledger.open(storage, job.about.ledger_name, job.space)
     ledger.use_sampler(make_sampler(job.space, job.config.search.seed, len(ledger.results)))
     return ledger
@@ -154,7 +205,7 @@ def _info(job: Job) -> StudyInfo:
     )
 
 
-def _search(job: Job, ledger: Ledger, tracker: Tracker, display: Display) -> Conductor:
+def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Conductor:
     search = job.config.search
     limits = Limits(
         trials=search.trials,
@@ -165,27 +216,39 @@ def _search(job: Job, ledger: Ledger, tracker: Tracker, display: Display) -> Con
         refit_scale=job.refit_scale if search.refit else 0.0,
         refit_most_s=job.clock.refit_most_s,
     )
-    watchers: tuple[Watcher, ...] = (tracker, display)
-    conductor = Conductor(ledger, limits, KeptModels(job.paths.kept), watchers)
-    if conductor.wants() == "done":
-        return conductor
-    if job.config.compute.engine == "inline":
-        from raysearch.study.inline import run_inline
+    return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers)
 
-        display.search_begins(_begins(job, ledger, tracker, None))
-        with interruptible(conductor):
-            run_inline(conductor, ledger, job.space, job.dataset.table, job.recipe())
-    else:
-        display.phase("starting Ray")
-        with connected(job.config.compute) as cluster:
+
+@contextlib.contextmanager
+def _connected(job: Job, conductor: Conductor, display: Display) -> Iterator[Cluster | None]:
+    """Hold the cluster that the trials will run on; None where there is none, or nothing to run."""
+    if job.config.compute.engine == "inline" or conductor.wants() == "done":
+        yield None
+        return
+    display.phase("starting Ray" if job.config.compute.address is None else "connecting to Ray")
+    with connected(job.config.compute) as cluster:
+        yield cluster
+
+
+def _search(
+    job: Job, conductor: Conductor, ledger: Ledger, about: SearchBegins, place: tuple[Cluster | None, Display]
+) -> None:
+    cluster, display = place
+    display.search_begins(about)
+    table, recipe = job.dataset.table, job.recipe()
+    with first_signal(conductor.interrupt):
+        if conductor.wants() == "done":
+            pass  # an earlier session has reached what was asked
+        elif cluster is None:
+            from raysearch.study.inline import run_inline
+
+            run_inline(conductor, ledger, job.space, table, recipe)
+        else:
             from raysearch.study.ray_engine import run_on_ray
 
-            display.search_begins(_begins(job, ledger, tracker, cluster))
-            with interruptible(conductor):
-                place = (cluster, job.config.compute)
-                run_on_ray(conductor, ledger.study, job.space, (job.dataset.table, job.recipe()), place)
+            where = (cluster, job.config.compute)
+            run_on_ray(conductor, ledger.study, job.space, (table, recipe), where)
     display.search_ends(conductor.stopped_by)
-    return conductor
 
 
 def _begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None) -> SearchBegins:
@@ -195,11 +258,9 @@ def _begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None)
         quality=job.dataset.quality,
         dashboard=cluster.dashboard if cluster else "",
         slots=cluster.slots if cluster else 1,
-        tracking_uri=tracker.uri,
+        tracking_uri=hide_password(tracker.uri) if tracker.uri else None,
         ended=ledger.results,
         trials=job.config.search.trials,
         time_budget_s=job.config.search.time_budget_s,
         deadline_s=job.clock.deadline_s,
     )
-
-

@@ -1,0 +1,201 @@
+"""How words become settings, and what the terminal shows while a study runs and when it has ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import re
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import typer
+
+from raysearch.cli import progress
+from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS, parse_duration, parse_levels, split_names
+from raysearch.cli.progress import TerminalDisplay
+from raysearch.cli.words import duration, number, print_json, tell_study
+from raysearch.config import load_config
+from raysearch.flow.display import SearchBegins
+from raysearch.flow.study import Study
+from raysearch.records import Comparison, DataQuality, DatasetFacts, Evaluation, StudyResult, TrialResult
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), (" 2 m ", 120), ("1d", 86400)],
+)
+def test_a_duration(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "10x", "-5m", "m", "1:30", "5m later"])
+def test_no_duration(text):
+    with pytest.raises(typer.BadParameter, match="10m"):
+        parse_duration(text)
+
+
+def test_levels_and_names():
+    assert parse_levels("0.05, .5,0.95") == [0.05, 0.5, 0.95]
+    assert split_names(["a,b", " c "]) == ["a", "b", "c"]
+    assert split_names([]) is None
+
+
+def test_every_flag_sets_something_that_there_is():
+    sections = load_config().to_dict()
+    for flag in (*TUNE_FLAGS, *RESUME_FLAGS):
+        section, key = flag.setting.split(".")
+        assert key in sections[section], flag.words
+
+
+def test_what_json_cannot_hold_becomes_null(capsys):
+    print_json(
+        {"a": float("nan"), "b": [float("inf"), 1.5], "c": {"größe": None}, "d": Path("x"), "e": "\ud800"}
+    )
+    assert (
+        capsys.readouterr().out == '{"a": null, "b": [null, 1.5], "c": {"größe": null}, "d": "x", "e": "?"}\n'
+    )
+
+
+def test_figures():
+    assert [number(value) for value in (0.00012346, 3.14159, 12345.6)] == ["0.0001235", "3.142", "12,346"]
+    assert [duration(value) for value in (5, 65, 3723)] == ["0:05", "1:05", "1:02:03"]
+
+
+def trial(index: int, score: float | None, state: str = "finished") -> TrialResult:
+    return TrialResult(
+        number=index,
+        key=str(index),
+        model="lightgbm",
+        params={},
+        fit_params={},
+        state=state,
+        score=score,
+        rounds=10,
+        metrics={},
+        history=(),
+        started_s=0.0,
+        ended_s=1.0,
+        reason="" if score is not None else "[red]no[/red]",
+        default=index == 0,
+    )
+
+
+@pytest.fixture
+def about():
+    facts = DatasetFacts("t[1]", "t.csv", "0" * 36, 200, (), {"train": 150, "valid": 50, "test": 0})
+    quality = DataQuality(200, (), 0, 0, (), (), ("column '[bold]' is constant",))
+    return SearchBegins("s", facts, quality, "http://127.0.0.1:8265", 2, None, (), 10, 60.0, None)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """A display that writes to a text, and its clock: ten seconds pass whenever it is asked."""
+    stream = io.StringIO()
+    clock = itertools.count(100.0, 10.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    return TerminalDisplay(stream, lambda path: None), stream
+
+
+def test_lines_tell_trials_done_best_score_and_time_left(shown, about):
+    display, stream = shown
+    display.study_made("s", Path("studies/s/raysearch.log"))
+    display.search_begins(about)
+    for index, score in enumerate([2.0, 1.5]):
+        display.trial_started(index, str(index), "lightgbm", {})
+        display.trial_ended(trial(index, score))
+    display.trial_ended(trial(2, None, "failed"))
+    display.search_ends("trials")
+    text = stream.getvalue()
+    assert "study s (log: studies/s/raysearch.log)" in text
+    assert "t[1], 200 rows (train 150, valid 50)" in text
+    assert "note: column '[bold]' is constant" in text
+    assert "Ray dashboard: http://127.0.0.1:8265" in text
+    assert re.search(r"trials 1/10, best 2 .*, \d+:\d\d left", text)
+    assert re.search(r"trials 2/10, best 1\.5 \(\+25\.0 % on the default's 2\).*left", text)
+    assert "trial 2 failed: [red]no[/red]" in text
+    assert text.rstrip().endswith("1 failed; all trials are done")
+
+
+def test_time_left_is_that_of_the_budget_where_it_ends_first(shown, about):
+    display, stream = shown
+    display.search_begins(dataclasses.replace(about, trials=None, deadline_s=195.0))
+    display.trial_ended(trial(0, 2.0))
+    [line] = [line for line in stream.getvalue().splitlines() if line.startswith("trials ")]
+    assert line.startswith("trials 1, best 2")
+    minutes, seconds = line.rpartition(", ")[2].removesuffix(" left").split(":")
+    assert 0 < 60 * int(minutes) + int(seconds) < 95
+
+
+def test_a_continued_study_begins_where_it_was(shown, about):
+    display, stream = shown
+    display.search_begins(dataclasses.replace(about, ended=(trial(0, 2.0), trial(1, 1.0, "stopped"))))
+    display.search_ends("interrupt")
+    assert "trials 2/10, best 2" in stream.getvalue()
+    assert "keeping the best so far" in stream.getvalue()
+
+
+def test_a_terminal_gets_one_moving_line(about):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream = Terminal()
+    display = TerminalDisplay(stream, lambda path: None)
+    display.search_begins(about)
+    display.trial_ended(trial(0, 2.0))
+    time.sleep(0.4)
+    display.close()
+    assert "trials 1/10, best 2" in stream.getvalue()
+
+
+def test_results_with_odd_names_are_printed_as_they_are(place, invoke):
+    frame = pd.read_csv("t.csv").rename(columns={"store": "[b]"})
+    names = ["[red]x", "back\\", "[/]", "日本"]
+    frame["[b]"] = [names[i % 4] for i in range(len(frame))]
+    frame.to_csv("t.csv", index=False)
+    result = invoke("tune", *place.data, *place.quick, "--no-tracking", "--group", "[b]", "--drop", "day")
+    assert result.exit_code == 0, result.stderr
+    assert all(name in result.stdout for name in names)
+    for word in ("test pinball loss", "90 % interval", "best parameters", "report: ", "continue: python -m"):
+        assert word in result.stdout
+    assert "nan" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("best", "default", "test", "expected"),
+    [
+        (
+            0.0,
+            2.0,
+            (0.0, 2.0, 100.0),
+            ["loss: 0, 100.0 % below the untuned default's 2", "gain 99.0 to 101.0 %"],
+        ),
+        (1.0, 2.0, (3.0, 2.0, -50.0), ["loss: 3, 50.0 % above the untuned default's 2"]),
+        (0.0, 0.0, (0.0, 0.0, float("nan")), ["validation pinball loss: 0\n", "test pinball loss: 0\n"]),
+    ],
+    ids=["perfect", "worse on the test", "nothing to gain"],
+)
+def test_the_gain_is_told_as_it_is(capsys, best, default, test, expected):
+    tuned, other, gain = test
+    result = StudyResult(
+        study="s",
+        parent_run_id=None,
+        tracking_uri=None,
+        trials={"finished": 2, "stopped": 0, "failed": 0},
+        best=trial(1, best),
+        default=trial(0, default),
+        evaluation=Evaluation("test", 10, {"pinball_loss_avg": tuned}, (), {}),
+        comparison=Comparison("test", tuned, other, gain, gain - 1, gain + 1),
+        model_path="studies/s/model",
+        report_path="",
+        stopped_by="trials",
+        wall_s=1.0,
+    )
+    tell_study(Study(result, (), None))
+    told = capsys.readouterr().out
+    assert all(words in told for words in expected)
+    assert "report:" not in told
+    assert "nan" not in told
