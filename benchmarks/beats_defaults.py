@@ -49,7 +49,9 @@ def main() -> None:
     parser.add_argument("--only", choices=["nav", "flights"])
     parser.add_argument("--model", default="lightgbm")
     options = parser.parse_args()
-    print("| table | seed | tuned | default | gain % (95 % over rows) | coverage of 90 % | stopped | seconds |")
+    print(
+        "| table | seed | tuned | default | gain % (95 % over rows) | coverage of 90 % | stopped | seconds |"
+    )
     print("|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
@@ -70,7 +72,9 @@ def main() -> None:
             if len(gains) > 1:
                 half = _T.get(len(gains) - 1, 1.96) * statistics.stdev(gains) / len(gains) ** 0.5
                 mean = statistics.mean(gains)
-                print(f"\n{name}: mean gain {mean:.2f} %, 95 % over seeds {mean - half:.2f} to {mean + half:.2f}\n")
+                print(
+                    f"\n{name}: mean gain {mean:.2f} %, 95 % over seeds {mean - half:.2f} to {mean + half:.2f}\n"
+                )
 
 
 if __name__ == "__main__":

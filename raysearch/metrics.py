@@ -163,14 +163,14 @@ def evaluate(
 
 
 def compare(
-    part: str, tuned: Array, default: Array, *, ordered: bool, seed: int = 0, draws: int = 1000
+    part: str, tuned: Array, default: Array, *, block: int = 1, seed: int = 0, draws: int = 1000
 ) -> Comparison:
     """Compare two models' losses on the same rows, paired row by row.
 
     Args:
         tuned, default: loss of each row [rows], averaged over the levels.
-        ordered: rows are ordered in time, so neighbours resemble each other: whole blocks of neighbours are
-            redrawn (block bootstrap with blocks that do not overlap, Carlstein 1986) in place of single rows.
+        block: neighbouring rows that resemble each other and are redrawn together (block bootstrap with
+            blocks that do not overlap, Carlstein 1986); 1 where rows are independent.
 
     Returns:
         The gain in percent of the default's loss with a 95 % bootstrap interval (percentiles of the draws).
@@ -182,7 +182,6 @@ def compare(
     rows = len(tuned)
     if rows == 0 or len(default) != rows:
         raise ValueError(f"got losses of {rows} and {len(default)} rows, must be as many and at least one")
-    block = max(1, round(rows ** (1 / 2))) if ordered else 1
     # Sums of blocks are enough: redrawing 2,000 of them costs little where redrawing 300,000 rows would not.
     blocks = min(max(1, rows // block), 2000)
     edges = np.linspace(0, rows, blocks + 1).astype(int)
