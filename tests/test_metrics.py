@@ -131,7 +131,7 @@ def test_score_metrics_names_and_values():
     )
     assert metrics.with_prefix("valid", scored).keys() == {
         "valid_pinball_loss_avg", "valid_coverage_80", "valid_width_80",
-        "valid/pinball/q0.1", "valid/pinball/q0.5", "valid/pinball/q0.9",
+        "pinball/q0.1", "pinball/q0.5", "pinball/q0.9",
     }  # fmt: skip
 
 

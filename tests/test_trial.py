@@ -174,7 +174,7 @@ def test_a_warm_place_gives_the_scores_of_a_fresh_one(model):
 def test_the_part_names_the_scores():
     table, recipe = job()
     names = told(spec(), Bench(table, replace(recipe, part="test")))[-1].rung.metrics
-    assert all(name.startswith(("test_", "test/")) for name in names)
+    assert all(name.startswith(("test_", "pinball/")) for name in names)
 
 
 def test_watched_rows_may_lie_before_the_training_rows():

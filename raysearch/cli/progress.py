@@ -59,7 +59,9 @@ class TerminalDisplay:
         for line in _opening(about):
             self._console.print(line)
         if self._console.is_terminal:
-            self._live = Live(get_renderable=self._line, console=self._console, refresh_per_second=4)
+            self._live = Live(
+                get_renderable=self._line, console=self._console, refresh_per_second=4, transient=True
+            )
             self._live.start()
 
     def trial_started(self, number: int, key: str, model: str, params: Mapping[str, Any]) -> None:
@@ -138,7 +140,8 @@ class TerminalDisplay:
     def _gain(self) -> str:
         if self._default is None or self._best is None or not self._default:
             return ""
-        return f" ({100 * (1 - self._best / self._default):+.1f} % on the default's {number(self._default)})"
+        gain = 100 * (1 - self._best / self._default)
+        return f" ({gain:.1f} % below the default's {number(self._default)})"
 
     def _line(self) -> Table:
         grid = Table.grid(padding=(0, 1))

@@ -20,6 +20,7 @@ from raysearch.records import Evaluation, Interval
 from raysearch.tracking import hide_password
 
 _MOST_GROUPS = 12
+_FAR = 0.02  # how far coverage must be below nominal, beyond its confidence limits, to be worth a line
 
 
 def tell(text: str) -> None:
@@ -83,6 +84,9 @@ def _tell_gain(console: Console, study: Study) -> None:
                 f"(95 % interval of the gain {comparison.low_percent:.1f} to {comparison.high_percent:.1f} %)"
             )
         console.print(line)
+    if result.modelled:
+        scale, loss = escape(str(result.modelled_name)), result.modelled.metrics["pinball_loss_avg"]
+        console.print(f"{result.modelled.part} pinball loss on the scale of {scale}: {number(loss)}")
 
 
 def _below(gain_percent: float) -> str:
@@ -105,6 +109,12 @@ def _tell_coverage(console: Console, evaluation: Evaluation) -> None:
     for name, intervals in largest[:_MOST_GROUPS]:
         table.add_row(escape(name), f"{intervals[0].rows:,}", *map(_covered, intervals))
     console.print(table)
+    for interval in evaluation.intervals:
+        if interval.nominal > interval.high + _FAR:
+            claimed, held = f"{100 * interval.nominal:g} %", _covered(interval)
+            console.print(
+                f"[yellow]the {claimed} interval is too narrow: it held {held} of these rows[/yellow]"
+            )
     if len(largest) > _MOST_GROUPS:
         console.print(f"and {len(largest) - _MOST_GROUPS} smaller groups, in the report")
 

@@ -61,10 +61,9 @@ def close_study(
         conductor.interrupt()
         display.phase("interrupted: keeping the search's own model")
         final, told, comparison, notes = _settle(job, conductor, display)
-    groups = _part(job, job.dataset.groups)
-    evaluation = evaluate(job.scored_part, told.y, told.raw, job.config.search.levels, groups)
+    evaluation, modelled = _evaluate(job, told)
     final.save(job.paths.model)
-    result = _result(job, conductor, ledger.results, (evaluation, comparison), tracker)
+    result = _result(job, conductor, ledger.results, (evaluation, modelled, comparison), tracker)
     _write_result(job, result)  # before what may fail and is worth less than the model
     display.phase("writing the report")
     failure = _try_report(job, ledger, (result, told, final), notes)
@@ -117,6 +116,17 @@ def _tell(job: Job, forecaster: Forecaster) -> _Told:
     return _Told(table[TARGET].to_numpy()[start:stop], raw, anchor)
 
 
+def _evaluate(job: Job, told: _Told) -> tuple[Evaluation, Evaluation | None]:
+    """Return the evaluation in the target's units, and on the modelled scale where there is one."""
+    part, levels, groups = job.scored_part, job.config.search.levels, _part(job, job.dataset.groups)
+    evaluation = evaluate(part, told.y, told.raw, levels, groups)
+    transform = job.dataset.transform
+    if transform.kind == "none":
+        return evaluation, None
+    z, q = transform.forward(told.y, told.anchor), transform.forward(told.raw, told.anchor)
+    return evaluation, evaluate(part, z, q, levels, groups)
+
+
 def _compare(job: Job, tuned: _Told, default: _Told) -> Comparison:
     levels = job.config.search.levels
     losses = [pinball_losses(told.y, told.q, levels).mean(axis=1) for told in (tuned, default)]
@@ -150,9 +160,10 @@ def _result(
     job: Job,
     conductor: Conductor,
     results: Sequence[TrialResult],
-    told: tuple[Evaluation, Comparison | None],
+    told: tuple[Evaluation, Evaluation | None, Comparison | None],
     tracker: Tracker,
 ) -> StudyResult:
+    evaluation, modelled, comparison = told
     states = [result.state for result in results]
     assert conductor.best is not None  # checked where the closing begins
     return StudyResult(
@@ -162,12 +173,14 @@ def _result(
         trials={state: states.count(state) for state in ("finished", "stopped", "failed")},
         best=conductor.best,
         default=conductor.default,
-        evaluation=told[0],
-        comparison=told[1],
+        evaluation=evaluation,
+        comparison=comparison,
         model_path=job.home.told_path(job.paths.model),
         report_path=job.home.told_path(job.paths.report),
         stopped_by=conductor.stopped_by,
         wall_s=job.clock.elapsed_s,
+        modelled=modelled,
+        modelled_name=job.dataset.transform.name(job.config.data.target or "") if modelled else None,
     )
 
 
@@ -197,12 +210,6 @@ def _write_report(
     result, told, final = material
     trials = _in_order(ledger.results)
     write_leaderboard(trials, job.paths.artifacts / "leaderboard.csv")
-    transform = job.dataset.transform
-    target = job.config.data.target or ""
-    modelled = None
-    if transform.kind != "none":
-        z, zq = transform.forward(told.y, told.anchor), transform.forward(told.q, told.anchor)
-        modelled = evaluate(job.scored_part, z, zq, job.config.search.levels, _part(job, job.dataset.groups))
     write_report(
         ReportMaterial(
             result=result,
@@ -217,8 +224,8 @@ def _write_report(
             quantiles=told.q,
             groups=_part(job, job.dataset.groups),
             times=_part(job, job.dataset.times),
-            modelled=modelled,
-            modelled_name=transform.name(target) if modelled else None,
+            modelled=result.modelled,
+            modelled_name=result.modelled_name,
             notes=notes,
         ),
         job.paths.artifacts,

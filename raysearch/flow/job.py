@@ -77,7 +77,8 @@ class Job:
     def refit_threads(self) -> int:
         """Threads of the driver's own fits when the search is over: all cores that have something to do.
 
-        On a small table threads that wait for each other take longer than one alone, on a busy machine far longer.
+        On a small table threads that wait for each other take longer than one alone, the more so on a busy
+        machine.
         """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         cells = self.dataset.parts["valid"][1] * len(self.dataset.encoder.names)

@@ -133,6 +133,13 @@ def to_json(result: StudyResult) -> dict[str, Any]:
         # Without held-out rows there is no test to tell of; the validation's figures have their own name.
         "test": told if evaluation.part == "test" else None,
         "valid": told if evaluation.part == "valid" else None,
+        "modelled": {
+            "scale": result.modelled_name,
+            "pinball_loss_avg": result.modelled.metrics["pinball_loss_avg"],
+            "metrics": dict(result.modelled.metrics),
+        }
+        if result.modelled
+        else None,
         "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
         "model_path": result.model_path,
         "report_path": result.report_path or None,  # none: it could not be written

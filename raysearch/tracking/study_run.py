@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from raysearch.metrics import with_prefix
 from raysearch.records import Evaluation, StudyResult, TrialResult
 from raysearch.tracking.entries import (
     best_so_far,
@@ -151,23 +152,22 @@ def _json(content: Any) -> str:
 
 
 def evaluation_metrics(evaluation: Evaluation, group: str) -> dict[str, float]:
-    """Return an evaluation's metrics under its part: ``test_coverage_90``, ``test/pinball/q0.05``,
-    ``test/coverage/store=North``."""
-    part = evaluation.part
-    found = {
-        f"{part}/{name}" if "/" in name else f"{part}_{name}": value
-        for name, value in evaluation.metrics.items()
-    }
+    """Return an evaluation's metrics: headlines under its part, ``test_coverage_90``, the rest in sections,
+    ``pinball/q0.05``, ``coverage/store=North``."""
+    found = with_prefix(evaluation.part, evaluation.metrics)
     if not any(name.startswith("coverage/") for name in evaluation.metrics):
         for value, intervals in evaluation.groups.items():
             if intervals:
-                found[f"{part}/coverage/{group}={value}"] = intervals[0].coverage
+                found[f"coverage/{group}={value}"] = intervals[0].coverage
     return found
 
 
 def _other_metrics(result: StudyResult) -> dict[str, float]:
     found = {f"trials_{state}": float(count) for state, count in result.trials.items()}
     found["wall_s"] = result.wall_s
+    if result.modelled is not None:
+        part, scale = result.modelled.part, result.modelled_name
+        found[f"{scale}/{part}_pinball_loss_avg"] = result.modelled.metrics["pinball_loss_avg"]
     if result.comparison is not None:
         gain = result.comparison
         found |= {

@@ -71,6 +71,11 @@ class Place:
         with contextlib.closing(sqlite3.connect(self.root / "mlflow.db")) as connection:
             return [(str(role), str(status)) for role, status in connection.execute(words)]
 
+    def check_nothing_left(self) -> None:
+        """No study, and no run: what is refused has not begun."""
+        assert self.studies() == []
+        assert self.runs() == []
+
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "COLUMNS"))}
         checkout = Path(__file__).parents[2]
@@ -143,6 +148,22 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(place: Place, empty_store: Path) -> Path:
     """The default MLflow store of the test's directory, already there."""
     return Path(shutil.copyfile(empty_store, place.root / "mlflow.db"))
+
+
+@pytest.fixture
+def refused():
+    """Check what every refusal looks like, and return its message."""
+
+    def check(result, expected: list[str]) -> str:
+        assert result.exit_code == 1, result.stderr
+        assert result.stdout == ""
+        assert result.stderr.count("error: ") == 1
+        assert "Traceback" not in result.stderr
+        for word in expected:
+            assert word in result.stderr, f"{word!r} is not in {result.stderr!r}"
+        return str(result.stderr)
+
+    return check
 
 
 @pytest.fixture

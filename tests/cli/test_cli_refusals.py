@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import importlib
-import socket
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
-
-from raysearch.errors import ClusterError, TrackingError
-from raysearch.tracking import mlflow_tracker
 
 SPACE = "model: lightgbm\nparameters:\n  num_leaves: {low: 4, high: 16}\n"
 
@@ -187,36 +180,20 @@ def _cases(*groups):
             yield pytest.param(*case, id=f"{name}: {about}")
 
 
-def refused(result, expected: list[str]) -> str:
-    """Check what every refusal looks like, and return its message."""
-    assert result.exit_code == 1, result.stderr
-    assert result.stdout == ""
-    assert result.stderr.count("error: ") == 1
-    assert "Traceback" not in result.stderr
-    for word in expected:
-        assert word in result.stderr, f"{word!r} is not in {result.stderr!r}"
-    return str(result.stderr)
-
-
-def nothing_left(place) -> None:
-    assert place.studies() == []
-    assert place.runs() == []
-
-
 @pytest.mark.parametrize(
     ("make", "words", "expected"), _cases(("file", FILES), ("column", COLUMNS), ("setting", SETTINGS))
 )
-def test_bad_input_is_refused(place, invoke, make, words, expected):
+def test_bad_input_is_refused(place, invoke, make, words, expected, refused):
     make(place, pd.read_csv("t.csv"))
     refused(invoke("tune", *words), expected)
-    nothing_left(place)
+    place.check_nothing_left()
 
 
 @pytest.mark.parametrize(("make", "space", "expected"), _cases(("space", SPACES)))
-def test_a_bad_space_is_refused(place, invoke, make, space, expected):
+def test_a_bad_space_is_refused(place, invoke, make, space, expected, refused):
     make(place, None)
     refused(invoke("tune", *place.data, "--space", space), expected)
-    nothing_left(place)
+    place.check_nothing_left()
 
 
 @pytest.mark.parametrize("command", ["tune", "check"])
@@ -227,10 +204,10 @@ def test_json_gets_an_error_object_and_the_message(place, invoke, told, command)
     assert "no file tt.csv" in error["error"]
     assert error["kind"] == "DataError"
     assert "no file tt.csv" in result.stderr
-    nothing_left(place)
+    place.check_nothing_left()
 
 
-def test_all_problems_of_the_settings_are_told_at_once(place, invoke):
+def test_all_problems_of_the_settings_are_told_at_once(place, invoke, refused):
     words = [*place.data, "--trials", "0", "--levels", "0.9,0.1", "--model", "catboost"]
     message = refused(invoke("tune", *words), ["search.trials", "search.levels", "search.model"])
     assert "3 problems" in message
@@ -241,120 +218,3 @@ def test_debug_adds_the_traceback(place, invoke):
     assert result.exit_code == 1
     assert "Traceback" in result.stderr
     assert "error: " in result.stderr
-
-
-def _closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.mark.parametrize("command", ["tune", "check"])
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("127.0.0.1:{port}", ["no Ray cluster answers", "127.0.0.1:{port}", "ray start"]),
-        ("127.0.0.1", ["HOST:PORT"]),
-        ("ray://127.0.0.1:10001", ["ray://127.0.0.1:10001", "HOST:PORT"]),
-    ],
-)
-def test_a_cluster_with_nobody_there_is_refused(place, invoke, command, address, expected):
-    port = _closed_port()
-    began = time.monotonic()
-    result = invoke(command, *place.data, "--address", address.format(port=port))
-    assert time.monotonic() - began < 8
-    refused(result, [word.format(port=port) for word in expected])
-    nothing_left(place)
-
-
-@pytest.mark.parametrize("command", ["tune", "check"])
-def test_a_tracking_server_with_nobody_there_is_refused(place, invoke, command):
-    port = _closed_port()
-    began = time.monotonic()
-    result = invoke(command, *place.data, "--tracking-uri", f"http://me:secret@127.0.0.1:{port}")
-    assert time.monotonic() - began < 8
-    message = refused(result, ["no MLflow store", str(port), "--no-tracking"])
-    assert "secret" not in message
-    nothing_left(place)
-
-
-def test_a_tracking_server_that_never_answers_is_refused(place, invoke):
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        began = time.monotonic()
-        result = invoke("tune", *place.data, "--tracking-uri", f"http://127.0.0.1:{silent.getsockname()[1]}")
-    assert time.monotonic() - began < 8
-    refused(result, ["--no-tracking"])
-    nothing_left(place)
-
-
-def test_a_home_that_cannot_be_written_is_refused(place, invoke):
-    (place.root / "taken").write_text("a file")
-    result = invoke("tune", *place.data, *place.quick, "--no-tracking", "--home", "taken")
-    refused(result, ["--home taken"])
-
-
-def test_a_record_that_refuses_the_study_leaves_nothing(place, invoke, monkeypatch):
-    def no(*args):
-        raise TrackingError("the experiment was deleted")
-
-    monkeypatch.setattr(mlflow_tracker, "open_store", no)
-    refused(invoke("tune", *place.data, *place.quick), ["the experiment was deleted"])
-    nothing_left(place)
-
-
-def test_a_cluster_that_breaks_while_connecting_leaves_nothing(place, store, invoke, monkeypatch):
-    @contextlib.contextmanager
-    def broken(compute):
-        raise ClusterError("no node can hold a trial")
-        yield
-
-    monkeypatch.setattr(importlib.import_module("raysearch.flow.tune"), "connected", broken)
-    refused(invoke("tune", *place.data, "--space", "quick.yaml"), ["no node can hold a trial"])
-    nothing_left(place)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["tune", "--trials", "many"],
-        ["tune", "--no-such-flag"],
-        ["tune", "--levels", "a,b"],
-        ["tune", "--time-budget", "soon"],
-        ["predict", "--data", "t.csv"],
-        ["resume"],
-        ["tuna"],
-    ],
-    ids=" ".join,
-)
-def test_a_command_line_that_cannot_be_parsed_exits_2(place, invoke, words):
-    result = invoke(*words)
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    nothing_left(place)
-
-
-@pytest.mark.parametrize(
-    "command", [["resume", "nme"], ["predict", "--study", "nme", "--data", "t.csv", "--out", "p.csv"]]
-)
-def test_an_unknown_study_is_refused_with_the_nearest(place, invoke, command):
-    result = invoke("tune", *place.data, *place.quick, "--no-tracking", "--study", "name")
-    assert result.exit_code == 0, result.stderr
-    refused(invoke(*command), ["'nme'", "'name'", "studies"])
-    refused(invoke(*command, "--home", "elsewhere"), ["'nme'", "elsewhere", "--home"])
-    refused(invoke("tune", *place.data, *place.quick, "--no-tracking", "--study", "name"), ["resume name"])
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["--data", "t.csv", "--out", "p.csv"], ["--study NAME", "--model-path"]),
-        (["--study", "x", "--model-path", "y", "--data", "t.csv", "--out", "p.csv"], ["--study NAME"]),
-        (["--model-path", "nowhere", "--data", "t.csv", "--out", "p.csv"], ["nowhere"]),
-        (["--study", "../x", "--data", "t.csv", "--out", "p.csv"], ["'../x'"]),
-    ],
-)
-def test_predict_refuses_what_it_cannot_do(place, invoke, words, expected):
-    refused(invoke("predict", *words), expected)

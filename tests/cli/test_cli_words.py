@@ -114,7 +114,7 @@ def test_lines_tell_trials_done_best_score_and_time_left(shown, about):
     assert "note: column '[bold]' is constant" in text
     assert "Ray dashboard: http://127.0.0.1:8265" in text
     assert re.search(r"trials 1/10, best 2 .*, \d+:\d\d left", text)
-    assert re.search(r"trials 2/10, best 1\.5 \(\+25\.0 % on the default's 2\).*left", text)
+    assert re.search(r"trials 2/10, best 1\.5 \(25\.0 % below the default's 2\).*left", text)
     assert "trial 2 failed: [red]no[/red]" in text
     assert text.rstrip().endswith("1 failed; all trials are done")
 

@@ -1,11 +1,10 @@
-"""The Ray engine on a connection that goes on: what it finds, what it survives, what it leaves behind."""
+"""The Ray engine on a connection that goes on: what it finds, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
 import gc
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -13,68 +12,19 @@ import pyarrow as pa
 import pytest
 from optuna.trial import TrialState
 from study_made_up import SMALL, begin, compute, limits, same, small_job
+from study_on_ray import acting, left_behind, run, states
 
-from raysearch.errors import ClusterError, StudyError
+from raysearch.errors import ClusterError
 from raysearch.space import SearchSpace
 from raysearch.space.read import parse_space
-from raysearch.study import ray_engine
 from raysearch.study.cluster import connected
 from raysearch.study.inline import run_inline
-from raysearch.trial import Report
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
 
-def run(study, slots=2, job=None):
-    with connected(compute(slots)) as cluster:
-        assert not cluster.own
-        assert cluster.slots == slots
-        ray_engine.run_on_ray(
-            study.conductor, study.ledger.study, study.space, job or small_job(), (cluster, compute(slots))
-        )
-
-
-def acting(monkeypatch, place, before=None, after=None):
-    """Let the workers do something before and after each step; they note which process ran which trial."""
-    base = ray_engine.TrialWorker
-
-    class TrialWorker(base):
-        def reset_config(self, new_config):
-            self.spec, self.count = new_config["spec"], 0
-            return super().reset_config(new_config)
-
-        def step(self):
-            with Path(place, "pids").open("a") as file:
-                file.write(f"{self.spec.number} {os.getpid()}\n")
-            if before:
-                before(self)
-            result = super().step()
-            self.count += 1
-            if after:
-                after(self, result)
-            return result
-
-    monkeypatch.setattr(ray_engine, "TrialWorker", TrialWorker)
-    return lambda: [tuple(map(int, line.split())) for line in Path(place, "pids").read_text().splitlines()]
-
-
-def left_behind(ray):
-    """Return the live actors and placement groups, after giving them a moment to go."""
-    for _ in range(50):
-        actors = [a for a in ray._private.state.actors().values() if a["State"] not in ("DEAD", 4)]
-        groups = [g for g in ray.util.placement_group_table().values() if g["state"] != "REMOVED"]
-        if not actors and not groups and ray.available_resources().get("CPU") == 2:
-            return []
-        time.sleep(0.1)
-    return [*actors, *groups, ray.available_resources()]
-
-
 def settings():
     return {name: value for name, value in os.environ.items() if name.startswith(("TUNE_", "RAY_"))}
-
-
-def states(study):
-    return [trial.state for trial in study.ledger.study.trials]
 
 
 @pytest.fixture
@@ -149,170 +99,6 @@ def test_the_table_is_shared_and_given_back(tmp_path, monkeypatch, local_ray):
             break
         time.sleep(0.1)
     assert local_ray.available_resources()["object_store_memory"] >= before - 2**20
-
-
-def test_a_killed_worker_s_trial_is_tried_again_under_its_key(tmp_path, monkeypatch, local_ray):
-    def kill_once(self):
-        mark = Path(tmp_path, "killed")
-        if self.spec.number == 2 and self.count == 1 and not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), 9)
-
-    pids = acting(monkeypatch, tmp_path, kill_once)
-    study = begin(tmp_path, limits(5))
-    run(study)
-    assert states(study) == [TrialState.COMPLETE] * 5
-    assert len({pid for number, pid in pids() if number == 2}) == 2
-    started = [key for what, key in study.watcher.told if what == "started"]
-    assert len(started) == len(set(started)) == 5
-    two = next(result for result in study.ledger.results if result.number == 2)
-    assert [one.step for one in two.history] == sorted({one.step for one in two.history})
-    assert left_behind(local_ray) == []
-
-
-def test_a_worker_that_dies_between_two_trials_costs_no_trial(tmp_path, monkeypatch):
-    def die_soon(self, result):
-        if self.spec.number == 0 and result["done"]:
-            threading.Timer(0.02, os.kill, (os.getpid(), 9)).start()
-
-    pids = acting(monkeypatch, tmp_path, after=die_soon)
-    study = begin(tmp_path, limits(4))
-    run(study, slots=1)
-    assert states(study) == [TrialState.COMPLETE] * 4
-    assert len({pid for _, pid in pids()}) == 2
-
-
-def test_a_trial_whose_worker_always_dies_fails_with_its_reason_and_is_replaced(tmp_path, monkeypatch):
-    def kill(self):
-        if self.spec.number == 1:
-            os.kill(os.getpid(), 9)
-
-    acting(monkeypatch, tmp_path, kill)
-    study = begin(tmp_path, limits(3))
-    run(study, slots=1)
-    assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
-    assert "worker process died" in study.ledger.results[1].reason
-    assert "3 times" in study.ledger.results[1].reason
-
-
-def test_trials_that_raise_or_give_nan_fail_with_their_reason_and_the_study_goes_on(tmp_path, monkeypatch):
-    def spoil(self):
-        if self.spec.number == 1:
-            self._reports = iter([Report(failure="ValueError: bad parameters")])
-
-    def nan(self, result):
-        if self.spec.number == 2 and result["done"]:
-            object.__setattr__(result["report"].rung, "score", float("nan"))
-
-    pids = acting(monkeypatch, tmp_path, spoil, nan)
-    study = begin(tmp_path, limits(3))
-    run(study, slots=1)
-    reasons = {result.number: result.reason for result in study.ledger.results}
-    assert reasons[1] == "ValueError: bad parameters"
-    assert reasons[2].endswith("rounds is nan")
-    assert [r.number for r in study.ledger.results if r.state == "finished"] == [0, 3, 4]
-    assert len({pid for _, pid in pids()}) == 1  # a failed trial costs no worker
-
-
-def test_workers_that_cannot_start_are_told_once(tmp_path, monkeypatch, local_ray):
-    class TrialWorker(ray_engine.TrialWorker):
-        def setup(self, config):
-            raise ModuleNotFoundError("No module named 'raysearch'")
-
-    monkeypatch.setattr(ray_engine, "TrialWorker", TrialWorker)
-    study = begin(tmp_path, limits(30))
-    with pytest.raises(ClusterError, match=r"no worker can start.*No module named 'raysearch'"):
-        run(study)
-    assert TrialState.RUNNING not in states(study)
-    assert left_behind(local_ray) == []
-
-
-@pytest.mark.parametrize("how", ["time", "interrupt"])
-def test_a_halt_takes_seconds_and_leaves_nothing_running(tmp_path, monkeypatch, local_ray, how):
-    def sleep(self):
-        if self.spec.number > 0:
-            Path(tmp_path, "sleeping").touch()
-            time.sleep(100)
-
-    acting(monkeypatch, tmp_path, sleep)
-    study = begin(tmp_path, limits(9))
-    halted, since = type(study.conductor).halted.fget, []
-
-    def halting(self):
-        if not since and Path(tmp_path, "sleeping").exists() and self.best:
-            since.append(time.monotonic())
-            if how == "interrupt":
-                self.interrupt()
-            else:
-                object.__setattr__(self._limits, "deadline_s", time.monotonic())
-        return halted(self)
-
-    monkeypatch.setattr(type(study.conductor), "halted", property(halting))
-    run(study)
-    assert time.monotonic() - since[0] < 6
-    assert study.conductor.stopped_by == how
-    assert set(states(study)) == {TrialState.COMPLETE, TrialState.WAITING}
-    assert left_behind(local_ray) == []
-    told = {
-        what: {key for word, key in study.watcher.told if word == what} for what in ("started", "interrupted")
-    }
-    assert told["interrupted"] == told["started"] - {result.key for result in study.ledger.results}
-
-
-def test_a_ledger_that_fails_ends_the_search_with_its_own_words(tmp_path, monkeypatch, local_ray):
-    study = begin(tmp_path, limits(9))
-    tell = study.ledger.tell
-
-    def broken(result):
-        if result.number == 1:
-            raise StudyError("ledger: the database has gone")
-        tell(result)
-
-    monkeypatch.setattr(study.ledger, "tell", broken)
-    with pytest.raises(StudyError, match="the database has gone"):
-        run(study)
-    assert left_behind(local_ray) == []
-
-
-def test_an_error_of_tune_s_own_begins_its_loop_anew(tmp_path, monkeypatch, local_ray):
-    from ray.tune.execution.tune_controller import TuneController
-
-    step, raised = TuneController.step, []
-
-    def breaking(self):
-        if study.ledger.results and not raised:
-            raised.append(1)
-            raise RuntimeError("inner trouble")
-        return step(self)
-
-    monkeypatch.setattr(TuneController, "step", breaking)
-    study = begin(tmp_path, limits(4))
-    run(study)
-    assert raised
-    assert states(study) == [TrialState.COMPLETE] * 4
-    assert len({result.key for result in study.ledger.results}) == 4
-    assert left_behind(local_ray) == []
-
-
-def test_a_tune_that_always_fails_is_told(tmp_path, monkeypatch):
-    study = begin(tmp_path, limits(4))
-
-    def broken(*args):
-        trial = study.ledger.ask()
-        study.conductor.start(trial, study.space.suggest(trial))
-        raise RuntimeError("long story\ninner trouble")
-
-    monkeypatch.setattr(ray_engine, "_run_tune", broken)
-    with pytest.raises(ClusterError, match="Ray Tune failed 3 times: inner trouble"):
-        run(study)
-    assert states(study) == [TrialState.WAITING]
-
-
-def test_a_loop_that_something_else_has_ended_counts_as_interrupted(tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_engine, "_run_tune", lambda *args: None)
-    study = begin(tmp_path, limits(4))
-    run(study)
-    assert study.conductor.stopped_by == "interrupt"
 
 
 def test_both_libraries_in_one_search_on_a_database(tmp_path):

@@ -117,12 +117,12 @@ def _check_parent(client, info, parent_run_id, trials):
     assert parent.data.params["search.levels"] == "[0.05, 0.5, 0.95]"
     assert parent.data.params["study.ledger"] == "postgresql+psycopg://me:***@db/ledger"
     values = parent.data.metrics
-    assert (values["test_pinball_loss_avg"], values["test_coverage_90"], values["test/pinball/q0.05"]) == (
+    assert (values["test_pinball_loss_avg"], values["test_coverage_90"], values["pinball/q0.05"]) == (
         1.25,
         0.89,
         0.4,
     )
-    assert values["test/coverage/store:Nord"] == 0.89
+    assert values["coverage/store:Nord"] == 0.89
     assert values["gain_percent"] == 16.7
     curve = client.get_metric_history(parent_run_id, "best_valid_pinball_loss_avg")
     assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 0.5)]

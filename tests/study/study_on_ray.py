@@ -1,0 +1,60 @@
+"""What the tests on a local Ray share: a search on it, workers that misbehave, and a look at what is left."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from study_made_up import compute, small_job
+
+from raysearch.study import ray_engine
+from raysearch.study.cluster import connected
+
+
+def run(study, slots=2, job=None):
+    with connected(compute(slots)) as cluster:
+        assert not cluster.own
+        assert cluster.slots == slots
+        ray_engine.run_on_ray(
+            study.conductor, study.ledger.study, study.space, job or small_job(), (cluster, compute(slots))
+        )
+
+
+def acting(monkeypatch, place, before=None, after=None):
+    """Let the workers do something before and after each step; they note which process ran which trial."""
+    base = ray_engine.TrialWorker
+
+    class TrialWorker(base):
+        def reset_config(self, new_config):
+            self.spec, self.count = new_config["spec"], 0
+            return super().reset_config(new_config)
+
+        def step(self):
+            with Path(place, "pids").open("a") as file:
+                file.write(f"{self.spec.number} {os.getpid()}\n")
+            if before:
+                before(self)
+            result = super().step()
+            self.count += 1
+            if after:
+                after(self, result)
+            return result
+
+    monkeypatch.setattr(ray_engine, "TrialWorker", TrialWorker)
+    return lambda: [tuple(map(int, line.split())) for line in Path(place, "pids").read_text().splitlines()]
+
+
+def left_behind(ray):
+    """Return the live actors and placement groups, after giving them a moment to go."""
+    for _ in range(50):
+        actors = [a for a in ray._private.state.actors().values() if a["State"] not in ("DEAD", 4)]
+        groups = [g for g in ray.util.placement_group_table().values() if g["state"] != "REMOVED"]
+        if not actors and not groups and ray.available_resources().get("CPU") == 2:
+            return []
+        time.sleep(0.1)
+    return [*actors, *groups, ray.available_resources()]
+
+
+def states(study):
+    return [trial.state for trial in study.ledger.study.trials]
