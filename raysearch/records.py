@@ -172,7 +172,7 @@ class StudyResult:
     Attributes:
         modelled: the evaluation on the modelled scale, where the target is transformed; None otherwise.
         modelled_name: what that scale is called, e.g. "nav_log".
-        stopped_by: "trials", "time", "patience" or "interrupt".
+        stopped_by: "trials", "time", "patience", "failures" or "interrupt".
         wall_s: seconds of the whole command.
     """
 

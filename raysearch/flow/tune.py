@@ -190,7 +190,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
 def _open_ledger(job: Job) -> Ledger:
     storage = open_storage(job.paths.ledger, job.config.study.ledger)
     ledger = Ledger.open(storage, job.about.ledger_name, job.space)
-    ledger.use_sampler(make_sampler(job.space, job.config.search.seed, len(ledger.results)))
+    ledger.use_sampler(make_sampler(job.space, job.config.search.seed, ledger.begun))
     return ledger
 
 

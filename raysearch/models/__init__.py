@@ -20,7 +20,8 @@ def get_model(name: str) -> QuantileModel:
     """
     if name not in MODEL_NAMES:
         raise KeyError(f"no model {name!r}, known: {', '.join(MODEL_NAMES)}")
-    # Threads of OpenMP that wait actively take the cores from those that work: on a machine that is busy
-    # with something else too, two threads took 15 times as long as one. Read at first import.
+    # Threads of OpenMP that wait actively take the cores from those that work: on a machine that is also
+    # busy with something else, two threads were measured to take 15 times as long as one. Read at first
+    # import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return cast(QuantileModel, importlib.import_module(f"raysearch.models.{name}").MODEL)
