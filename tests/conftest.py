@@ -23,3 +23,16 @@ def local_ray():
     )
     yield ray
     ray.shutdown()
+
+
+@pytest.fixture
+def mlflow_at(monkeypatch):
+    """Return a function that lets MLflow's own calls read from a store until the test ends, and no longer."""
+
+    def point(uri: str) -> None:
+        from mlflow.tracking._tracking_service import utils
+
+        monkeypatch.setattr(utils, "_tracking_uri", uri)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+
+    return point

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from raysearch.config import StudyConfig, is_study_name
-from raysearch.errors import StudyError, listing, nearest
+from raysearch.errors import RaysearchError, StudyError, listing, nearest
 from raysearch.study.paths import StudyPaths
 
 _LOOKS = 5  # tries to lock: `is_locked` of another process holds a lock for a moment
@@ -170,14 +170,23 @@ class Home:
             return
         from pyarrow.fs import LocalFileSystem, copy_files
 
-        files, prefix = self._filesystem()
-        with self._errors_told("written"):
-            copy_files(
-                str(self.paths(name).root),
-                f"{prefix}/{name}",
-                source_filesystem=LocalFileSystem(),
-                destination_filesystem=files,
-            )
+        try:
+            files, prefix = self._filesystem()
+            with self._errors_told("written"):
+                copy_files(
+                    str(self.paths(name).root),
+                    f"{prefix}/{name}",
+                    source_filesystem=LocalFileSystem(),
+                    destination_filesystem=files,
+                )
+        except RaysearchError as error:
+            raise StudyError(f"{error}; the study's files are kept in {self._keep_scratch(name)}") from error
+
+    def _keep_scratch(self, name: str) -> Path:
+        """Copy a study out of the scratch directory, which goes with this process."""
+        kept = Path(tempfile.mkdtemp(prefix="raysearch-kept-")) / name
+        shutil.copytree(self.paths(name).root, kept)
+        return kept
 
     def _pull(self, name: str) -> None:
         if not self._remote or self.paths(name).about.exists():

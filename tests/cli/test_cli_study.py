@@ -79,7 +79,7 @@ def test_mlflow_holds_a_parent_and_a_nested_run_a_trial(ended, told):
     assert {"report.html", "leaderboard.csv", "config.yaml"} <= artifacts
 
 
-def test_the_logged_model_and_predict_answer_alike(ended, told):
+def test_the_logged_model_and_predict_answer_alike(ended, told, mlflow_at):
     place, done = ended
     result = told(done.stdout)
     new = pd.read_csv(place.root / "t.csv").tail(17)
@@ -90,12 +90,8 @@ def test_the_logged_model_and_predict_answer_alike(ended, told):
     table = pd.read_parquet(place.root / "p.parquet")
     assert list(table.columns) == ["q0.05", "q0.25", "q0.5", "q0.75", "q0.95"]
     assert (np.diff(table.to_numpy(), axis=1) >= 0).all()
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(result["tracking_uri"])
-    try:
-        logged = mlflow.pyfunc.load_model(f"runs:/{result['parent_run_id']}/model").predict(new)
-    finally:
-        mlflow.set_tracking_uri(before)
+    mlflow_at(result["tracking_uri"])
+    logged = mlflow.pyfunc.load_model(f"runs:/{result['parent_run_id']}/model").predict(new)
     assert np.allclose(logged.to_numpy(), table.to_numpy())
 
 

@@ -57,7 +57,7 @@ def stop(server: subprocess.Popen) -> None:
 
 
 def test_a_server_that_dies_holds_nobody_up_and_resume_completes_the_record(
-    tmp_path, info, trial, outcome, forecaster_dir, monkeypatch
+    tmp_path, info, trial, outcome, forecaster_dir, monkeypatch, mlflow_at
 ):
     import mlflow
 
@@ -107,7 +107,7 @@ def test_a_server_that_dies_holds_nobody_up_and_resume_completes_the_record(
             [client.get_run(again.parent_run_id).info.experiment_id], "name = 'model'"
         )
         assert (model.source_run_id, str(model.status)) == (again.parent_run_id, "READY")
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", config.uri)
+        mlflow_at(config.uri)
         loaded = mlflow.pyfunc.load_model(f"runs:/{again.parent_run_id}/model")
         assert loaded.metadata.run_id == again.parent_run_id
         assert loaded.metadata.metadata["input_columns"] == {
