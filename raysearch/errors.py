@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 
 
@@ -32,6 +33,10 @@ class TrackingError(RaysearchError):
 
 class StudyError(RaysearchError):
     """A study cannot be made, found, continued or finished."""
+
+
+class NoForecasterError(StudyError):
+    """There is no forecaster where one was looked for."""
 
 
 class InterruptedStudyError(StudyError):
@@ -76,3 +81,9 @@ def listing(names: Iterable[str], most: int = 12) -> str:
     names = list(names)
     shown = ", ".join(repr(name) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def resume_command(name: str, home: str = "studies", options: str = "") -> str:
+    """Return the command that goes on with a study, ready to be pasted into a shell."""
+    place = "" if home == "studies" else f" --home {shlex.quote(home)}"
+    return f"python -m raysearch resume {shlex.quote(name)}{place}{' ' if options else ''}{options}"

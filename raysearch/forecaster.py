@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from raysearch.data import Encoder, Transform, read_table
-from raysearch.errors import DataError, StudyError, listing
+from raysearch.errors import DataError, NoForecasterError, StudyError, listing
 from raysearch.metrics import Array, level_name
 from raysearch.models import MODEL_NAMES, Frame, get_model
 
@@ -81,9 +80,7 @@ class Forecaster:
         import pandas as pd
 
         index = data.index if isinstance(data, pd.DataFrame) else None
-        if not isinstance(data, str | os.PathLike) and hasattr(data, "__len__") and len(data) == 0:
-            return pd.DataFrame(columns=list(self.columns), index=index, dtype=np.float64)
-        table = read_table(data, role="rows to predict", least_columns=1)
+        table = read_table(data, role="rows to predict", least_columns=1, least_rows=0)
         quantiles, notes = self.quantiles(table)
         for note in notes:
             warnings.warn(note, UserWarning, stacklevel=2)
@@ -222,7 +219,7 @@ def load_forecaster(path: str | Path) -> Forecaster:
     try:
         text = (path / _FILE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        raise StudyError(f"no forecaster in {path}: {_FILE} is not there") from None
+        raise NoForecasterError(f"no forecaster in {path}: {_FILE} is not there") from None
     except UnicodeDecodeError:
         raise StudyError(f"the forecaster in {path} is damaged: {_FILE} is not valid JSON") from None
     except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from raysearch.models import Fit, FitSettings, Frame, get_model
 from raysearch.records import Rung
 
 TARGET, ANCHOR = "target", "anchor"
+_ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
 _BINNED_KEPT = 2  # binned datasets a worker keeps; the least recently used goes first
 
 
@@ -102,8 +103,13 @@ class Bench:
         return Rung(fit.rounds, metrics["pinball_loss_avg"], with_prefix(self.recipe.part, metrics))
 
 
-def run_trial(spec: TrialSpec, bench: Bench) -> Iterator[tuple[Rung, Fit]]:
+def run_trial(
+    spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None
+) -> Iterator[tuple[Rung, Fit]]:
     """Train one set of parameters rung by rung, all levels together.
+
+    Args:
+        given_up: asked every few rounds; true ends the training at once, without another score.
 
     Yields:
         The score at each rung with the fit so far; the caller may stop at any of them.
@@ -113,7 +119,10 @@ def run_trial(spec: TrialSpec, bench: Bench) -> Iterator[tuple[Rung, Fit]]:
     """
     fit = bench.begin(spec.model, spec.fit_params)
     for rounds in spec.rungs:
-        fit.advance(rounds)
+        while fit.rounds < rounds:
+            if given_up and given_up():
+                return
+            fit.advance(min(rounds, fit.rounds + _ROUNDS_A_LOOK) if given_up else rounds)
         yield bench.score(fit), fit
 
 
@@ -133,10 +142,10 @@ class Report:
     failure: str = ""
 
 
-def reports(spec: TrialSpec, bench: Bench) -> Iterator[Report]:
+def reports(spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None) -> Iterator[Report]:
     """Run a trial and yield its reports; whatever it raises becomes a last report with the failure."""
     try:
-        for rung, fit in run_trial(spec, bench):
+        for rung, fit in run_trial(spec, bench, given_up):
             final = rung.step == spec.rungs[-1]
             keep = final and (spec.default or rung.score < spec.bar)
             yield Report(rung, final, fit.dump() if keep else None)

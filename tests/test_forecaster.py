@@ -152,3 +152,19 @@ def test_importance_is_a_share_of_each_feature(plain):
     assert set(shares) == {"a b", "größe", "shop"}
     assert sum(shares.values()) == pytest.approx(1)
     assert list(shares.values()) == sorted(shares.values(), reverse=True)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_without_rows_gets_a_table_without_rows(plain, tmp_path, ending):
+    path = tmp_path / f"none.{ending}"
+    none = table().head(0)
+    write = {"csv": none.to_csv, "parquet": none.to_parquet}[ending]
+    write(path, index=False)
+    predicted = plain.predict(path)
+    assert predicted.shape == (0, 3)
+    assert list(predicted.columns) == ["q0.05", "q0.5", "q0.95"]
+
+
+def test_an_object_without_rows_gets_a_table_without_rows(plain, growth):
+    assert plain.predict(table().head(0)).shape == (0, 3)
+    assert growth.predict(table().head(0)).shape == (0, 3)

@@ -190,3 +190,22 @@ def test_watched_rows_may_lie_before_the_training_rows():
 )
 def test_rungs(rounds, milestones, rungs):
     assert rungs_for(rounds, milestones) == rungs
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_a_trial_that_is_given_up_ends_within_a_few_rounds_without_a_score(model):
+    looks = []
+
+    def given_up():
+        looks.append(1)
+        return len(looks) > 4  # in the middle of the second rung
+
+    found = list(run_trial(spec(model, (10, 60)), Bench(*job()), given_up))
+    assert [rung.step for rung, _ in found] == [10]
+    assert len(looks) == 5
+
+
+def test_looking_in_between_changes_no_score():
+    watched = run_trial(spec(), Bench(*job()), lambda: False)
+    straight = run_trial(spec(), Bench(*job()))
+    assert [rung for rung, _ in watched] == [rung for rung, _ in straight]

@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from raysearch.config import Config
+from raysearch.errors import resume_command
 from raysearch.flow.check import Plan
-from raysearch.flow.study import Study, StudyRow, plain, resume_command
+from raysearch.flow.study import Study, StudyRow, plain
 from raysearch.records import Evaluation, Interval
 from raysearch.tracking import hide_password
 

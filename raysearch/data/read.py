@@ -23,7 +23,7 @@ from raysearch.errors import DataError, Problems, listing
 _MOST_UNPACKED = 4 << 30  # bytes of an unpacked .xlsx; a larger one is a mistake or an attack
 
 
-def read_table(source: Any, role: str = "data", *, least_columns: int = 2) -> pa.Table:
+def read_table(source: Any, role: str = "data", *, least_columns: int = 2, least_rows: int = 1) -> pa.Table:
     """Read a table from a file, an address or an object.
 
     Args:
@@ -31,9 +31,10 @@ def read_table(source: Any, role: str = "data", *, least_columns: int = 2) -> pa
             a pandas or polars DataFrame, a pa.Table or anything with ``__arrow_c_stream__``.
         role: what the table is, for messages: "data", "test data", ...
         least_columns: 1 for rows to predict, which need no target.
+        least_rows: 0 for rows to predict, which may be none.
 
     Returns:
-        pa.Table with at least so many columns of distinct, non-empty names, and at least one row.
+        pa.Table with at least so many columns of distinct, non-empty names, and so many rows.
 
     Raises:
         DataError: the table is not there or cannot be read; one message says what would be right.
@@ -47,6 +48,8 @@ def read_table(source: Any, role: str = "data", *, least_columns: int = 2) -> pa
         table = table_of(source, role)
         where = role
     _check_shape(table, where, least_columns)
+    if table.num_rows < least_rows:
+        raise DataError(f"{where}: no rows, only the names of {table.num_columns} columns")
     return table
 
 
@@ -150,6 +153,4 @@ def _check_shape(table: Any, where: str, least_columns: int) -> None:
     if len(names) < least_columns:
         got = f"only one column ({names[0]!r})" if names else "no columns"
         problems.add(f"{got}; a table needs a target and at least one more")
-    if table.num_rows == 0:
-        problems.add(f"no rows, only the names of {len(names)} columns")
     problems.raise_as(DataError)

@@ -12,6 +12,7 @@ from raysearch.models import TUNABLE
 from raysearch.records import DataQuality, DatasetFacts
 from raysearch.space import SearchSpace, load_space
 from raysearch.study.cluster import check_address
+from raysearch.study.home import Home
 from raysearch.tracking import check_reachable, resolve_uri
 
 # Measured on two cores with trials of the default spaces: nanoseconds of one core for each row, feature,
@@ -51,6 +52,7 @@ def check(config: Config, table: Any = None) -> Plan:
     space = load_space(config.search.model, config.search.space)
     if config.compute.engine == "ray":
         check_address(config.compute.address)
+    Home(config.study.home).check_free(config.study.name)
     uri = resolve_uri(config.tracking)
     if uri is not None:
         check_reachable(uri)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from raysearch.errors import InterruptedStudyError, StudyError
+from raysearch.errors import InterruptedStudyError, StudyError, resume_command
 from raysearch.flow.display import Display
 from raysearch.flow.fitting import default_model, make_models
 from raysearch.flow.job import Job
-from raysearch.flow.study import Study, resume_command, to_json
+from raysearch.flow.study import Study, to_json
 from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array, compare, evaluate, pinball_losses
 from raysearch.records import Comparison, Evaluation, StudyResult, TrialResult

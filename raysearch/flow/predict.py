@@ -35,7 +35,8 @@ def predict_file(forecaster: Forecaster, data: str, out: str) -> Predicted:
         raise DataError(f"--out {out}: must end in .parquet or .csv")
     if not path.absolute().parent.is_dir():
         raise DataError(f"--out {out}: there is no directory {path.parent}")
-    quantiles, warnings = forecaster.quantiles(read_table(data, role="rows to predict", least_columns=1))
+    rows = read_table(data, role="rows to predict", least_columns=1, least_rows=0)
+    quantiles, warnings = forecaster.quantiles(rows)
     names = forecaster.columns
     table = pa.table([pa.array(quantiles[:, i]) for i in range(len(names))], names=list(names))
     part = path.with_name(f".{path.name}.part")

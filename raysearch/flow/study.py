@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysearch.errors import StudyError
+from raysearch.errors import NoForecasterError, StudyError, resume_command
 from raysearch.records import Evaluation, StudyResult, TrialResult
 
 if TYPE_CHECKING:
@@ -81,12 +80,6 @@ class Study:
         return table.sort_values(
             ["state", "valid_pinball_loss_avg"], key=lambda c: c.map(order) if c.name == "state" else c
         ).reset_index(drop=True)
-
-
-def resume_command(name: str, home: str = "studies", options: str = "") -> str:
-    """Return the command that goes on with a study, ready to be pasted into a shell."""
-    place = "" if home == "studies" else f" --home {shlex.quote(home)}"
-    return f"python -m raysearch resume {shlex.quote(name)}{place}{' ' if options else ''}{options}"
 
 
 def plain(value: Any) -> Any:
@@ -227,10 +220,11 @@ def open_study(name: str, home: str = "studies") -> Forecaster:
 
     place = Home(home)
     place.read(name)
-    paths = place.paths(name)
-    if not paths.model.is_dir():
-        raise StudyError(f"study {name!r} has no model yet; `{resume_command(name, home)}` goes on with it")
-    return load_forecaster(paths.model)
+    try:
+        return load_forecaster(place.paths(name).model)
+    except NoForecasterError:
+        again = resume_command(name, home)
+        raise StudyError(f"study {name!r} has no model yet; `{again}` goes on with it") from None
 
 
 def read_result(path: Path) -> dict[str, Any] | None:

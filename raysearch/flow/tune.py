@@ -21,7 +21,7 @@ from raysearch.flow.job import Clock, Job
 from raysearch.flow.signals import first_signal, termination_as_interrupt
 from raysearch.flow.study import Study
 from raysearch.logs import chatter_to
-from raysearch.space import load_space
+from raysearch.space import SearchSpace, load_space, parse_space
 from raysearch.study.cluster import Cluster, check_address, connected
 from raysearch.study.conductor import Conductor, Limits, Watcher
 from raysearch.study.home import Home
@@ -60,6 +60,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     space = load_space(config.search.model, config.search.space)
     _check_addresses(config)
     home = Home(config.study.home)
+    home.check_free(config.study.name)
     display.phase("reading the table")
     table = read_table(table) if table is not None else None
     dataset = prepare(config, table)
@@ -70,6 +71,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
             "digest": dataset.facts.digest,
             "in_memory": table is not None,
             "config": _from_anywhere(config).to_dict(),
+            "spaces": [part.content for part in space.spaces],
         },
         fallback=f"{config.search.model}-{config.data.target}",
     )
@@ -114,7 +116,7 @@ def resume(
     config = make_config(sections, in_memory=about.in_memory)
     clock = Clock.start(config.search.time_budget_s, spent_s)
     display = display or Silent()
-    space = load_space(config.search.model, config.search.space)
+    space = SearchSpace(tuple(parse_space(content) for content in about.spaces))
     _check_addresses(config)
     display.phase("reading the table")
     table = read_table(str(place.paths(name).table)) if about.in_memory else None
@@ -143,9 +145,6 @@ def _from_anywhere(config: Config) -> Config:
     """Return the settings as a study keeps them: files and the record are found again from any directory."""
     data = config.data
     config = config.replace("data", path=_absolute(data.path), test_path=_absolute(data.test_path))
-    if config.search.space:
-        parts = [_absolute(part.strip()) for part in config.search.space.split(",")]
-        config = config.replace("search", space=",".join(part for part in parts if part))
     uri = resolve_uri(config.tracking)
     if uri is not None and hide_password(uri) == uri:  # a password stays where it came from
         config = config.replace("tracking", uri=uri)

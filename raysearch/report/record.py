@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from raysearch.errors import resume_command
 from raysearch.report.canvas import Plot
 from raysearch.report.material import ReportMaterial
 from raysearch.report.tables import Row, Table, quality_table
@@ -83,7 +84,8 @@ def _overview(material: ReportMaterial) -> Iterator[Row]:
 
 def _snippets(material: ReportMaterial) -> Iterator[tuple[str, str]]:
     result = material.result
-    study = shlex.quote(result.study)
+    home = masked(str(material.config.get("study", {}).get("home", "studies")))
+    study, place = shlex.quote(result.study), "" if home == "studies" else f" --home {shlex.quote(home)}"
     load = f"import raysearch\n\nforecaster = raysearch.load_forecaster({masked(result.model_path)!r})"
     yield (
         "In Python; the answer has one column a level (q0.05, q0.5, ...), in order, on the original scale:",
@@ -91,9 +93,9 @@ def _snippets(material: ReportMaterial) -> Iterator[tuple[str, str]]:
     )
     yield (
         "On the command line:",
-        f"python -m raysearch predict --study {study} --data new.csv --out forecasts.csv",
+        f"python -m raysearch predict --study {study}{place} --data new.csv --out forecasts.csv",
     )
-    yield "Go on searching, with all that was learnt so far:", f"python -m raysearch resume {study}"
+    yield "Go on searching, with all that was learnt so far:", resume_command(result.study, home)
     if result.parent_run_id:
         yield (
             f"The record of every trial is in MLflow (run {result.parent_run_id}); open it with:",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from raysearch.metrics import wilson_limits
+from raysearch.metrics import level_name, wilson_limits
 from raysearch.records import DataQuality, Evaluation, TrialResult
 from raysearch.report.material import ReportMaterial
 from raysearch.report.plots_forecast import GroupChoice
@@ -132,7 +132,7 @@ def level_table(evaluation: Evaluation, levels: Sequence[float]) -> Table:
     rows = []
     for level in levels:
         share = evaluation.reliability.get(level)
-        loss = evaluation.metrics.get(f"pinball/q{level:g}")
+        loss = evaluation.metrics.get(f"pinball/{level_name(level)}")
         if share is None:
             rows.append(Row((f"{level:g}", percent(level), DASH, DASH, number(loss))))
             continue
@@ -189,7 +189,8 @@ def scale_table(material: ReportMaterial) -> Table | None:
     if modelled is None:
         return None
     pairs = [("average pinball loss", "pinball_loss_avg")]
-    pairs += [(f"pinball loss at level {level:g}", f"pinball/q{level:g}") for level in material.levels]
+    named = ((f"{level:g}", f"pinball/{level_name(level)}") for level in material.levels)
+    pairs += [(f"pinball loss at level {level}", metric) for level, metric in named]
     pairs += [("weighted interval score (WIS)", "wis"), ("CRPS, from the quantiles", "crps")]
     rows = [
         Row((name, number(told.metrics.get(key)), number(modelled.metrics.get(key)))) for name, key in pairs

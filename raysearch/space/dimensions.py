@@ -55,11 +55,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """The dimensions of one model, and what is fixed for all its trials."""
+    """The dimensions of one model, and what is fixed for all its trials.
+
+    Attributes:
+        content: the plain values that it was read from, for ``parse_space``.
+    """
 
     model: str
     parameters: tuple[Parameter, ...]
     fixed: Mapping[str, Any]
+    content: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

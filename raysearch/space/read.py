@@ -113,7 +113,7 @@ def parse_space(content: Any, model: str | None = None, about: str = "") -> Spac
             parameters.append(parameter)
     _check_rounds(tunable, parameters, fixed, problems)
     problems.raise_as(SpaceError)
-    return Space(named, tuple(parameters), fixed)
+    return Space(named, tuple(parameters), fixed, {**content, "model": named})
 
 
 def _parse_fixed(fixed: Any, tunable: Tunable, problems: Problems) -> dict[str, Any]:

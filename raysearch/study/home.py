@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import re
 import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from raysearch.config import StudyConfig, is_study_name
-from raysearch.errors import RaysearchError, StudyError, listing, nearest
+from raysearch.errors import RaysearchError, StudyError, listing, nearest, resume_command
 from raysearch.study.paths import StudyPaths
 
 _LOOKS = 5  # tries to lock: `is_locked` of another process holds a lock for a moment
@@ -29,6 +30,7 @@ class StudyAbout:
     Attributes:
         id: unique for ever.
         in_memory: the table was handed over as an object and is kept with the study.
+        spaces: the search space of each model, as plain values: a file that is edited later changes nothing.
     """
 
     id: str
@@ -38,6 +40,7 @@ class StudyAbout:
     digest: str
     in_memory: bool
     config: Mapping[str, Mapping[str, Any]]
+    spaces: Sequence[Mapping[str, Any]]
 
     @property
     def ledger_name(self) -> str:
@@ -85,19 +88,30 @@ class Home:
             return []
         return sorted(p.parent.name for p in self.root.glob("*/study.json"))
 
+    def check_free(self, name: str | None) -> set[str]:
+        """Check that a study of that name, or of a made-up one, can be made here; return the names taken.
+
+        Raises:
+            StudyError: when there is a study of that name already, or the home cannot be written.
+        """
+        taken = set(self.names())
+        if name in taken:
+            raise StudyError(
+                f"study {name!r} is there already in {self.address}; `{resume_command(name, self.address)}` "
+                "goes on with it, another --study NAME makes a new one"
+            )
+        if not self._remote:
+            _check_writable(self.root.absolute(), self.address)
+        return taken
+
     def create(self, config: StudyConfig, about: Mapping[str, Any], fallback: str) -> StudyAbout:
         """Make a study's directory with its ``study.json``.
 
         Raises:
             StudyError: when there is a study of that name already, or the directory cannot be written.
         """
-        taken = set(self.names())
+        taken = self.check_free(config.name)
         name = config.name or _free_name(fallback, taken | self._entries())
-        if name in taken:
-            raise StudyError(
-                f"study {name!r} is there already in {self.address}; `python -m raysearch resume {name}` "
-                "goes on with it, another --study NAME makes a new one"
-            )
         made = StudyAbout(id=uuid.uuid4().hex, name=name, created_s=time.time(), **about)
         paths = self.paths(name)
         with self._errors_told("written"):
@@ -220,6 +234,15 @@ class Home:
         except OSError as error:
             reason = error.strerror or str(error).replace(self._address, self.address)
             raise StudyError(f"--home {self.address}: cannot be {done}: {reason}") from None
+
+
+def _check_writable(root: Path, told: str) -> None:
+    """Refuse a directory that cannot be made or written, without making it."""
+    there = next(path for path in (root, *root.parents) if path.exists())
+    if not there.is_dir():
+        raise StudyError(f"--home {told}: cannot be written: {there} is a file, must be a directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StudyError(f"--home {told}: cannot be written: no permission to write in {there}")
 
 
 def _claim(root: Path) -> None:

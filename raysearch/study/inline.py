@@ -24,7 +24,7 @@ def run_inline(
 
 
 def _run_one(conductor: Conductor, spec: TrialSpec, bench: Bench) -> None:
-    for report in reports(spec, bench):
+    for report in reports(spec, bench, lambda: conductor.halted):
         if report.rung is None:
             conductor.failed(spec.key, report.failure)
         elif report.final:

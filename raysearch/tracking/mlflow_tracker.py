@@ -121,12 +121,11 @@ class MLflowTracker:
             told = writer.close()
         finally:
             SETTINGS.release()
-        name = self._study.info.name if self._study else ""
-        if not told:
+        if not told or self._study is None:
             return ()
         return (
             f"the record at {hide_password(self._uri)} is not complete; the study itself is, and "
-            f"'python -m raysearch resume {name}' writes what is missing",
+            f"`{self._study.info.resume_command}` writes what is missing",
             *told,
         )
 

@@ -56,7 +56,7 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
     if model_uri is not None:
         lines += ["", f'Load: `mlflow.pyfunc.load_model("{model_uri}").predict(df)`', ""]
         lines.append(f"Serve: `mlflow models serve -m {model_uri} --env-manager local`")
-    lines += ["", f"Continue: `python -m raysearch resume {info.name}`", "", "---", "", note_at_start(info)]
+    lines += ["", f"Continue: `{info.resume_command}`", "", "---", "", note_at_start(info)]
     return "\n".join(lines)
 
 

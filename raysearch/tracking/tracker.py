@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from raysearch.errors import resume_command
 from raysearch.records import DataQuality, DatasetFacts, StudyResult, TrialResult
+from raysearch.tracking.names import hide_password
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,12 @@ class StudyInfo:
     facts: DatasetFacts
     quality: DataQuality
     environment: Mapping[str, str]
+
+    @property
+    def resume_command(self) -> str:
+        """The command that goes on with the study."""
+        home = str(self.config.get("study", {}).get("home", "studies"))
+        return resume_command(self.name, hide_password(home))
 
 
 class Tracker(Protocol):

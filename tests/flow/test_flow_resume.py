@@ -31,6 +31,17 @@ def test_a_table_in_memory_is_kept_for_it(study, table):
     assert len(resume("s", overrides={"search": {"trials": 3}}).trials) == 3
 
 
+def test_a_space_that_was_edited_since_changes_nothing(study, table):
+    Path("own.yaml").write_text("parameters:\n  num_leaves: {low: 4, high: 6}\nfixed: {num_boost_round: 9}\n")
+    study(table, search__space="own.yaml")
+    Path("own.yaml").write_text("parameters:\n  num_leaves: {low: 40, high: 60}\n")
+    more = resume("s", overrides={"search": {"trials": 6}})
+    assert all(4 <= trial.params["num_leaves"] <= 6 for trial in more.trials)
+    assert {trial.fit_params["num_boost_round"] for trial in more.trials} == {9}
+    Path("own.yaml").unlink()
+    assert len(resume("s", overrides={"search": {"trials": 7}}).trials) == 7
+
+
 def test_a_table_that_has_changed_is_refused(study, table, tmp_path):
     table.to_csv("t.csv", index=False)
     study(data__path="t.csv")

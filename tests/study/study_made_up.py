@@ -115,7 +115,7 @@ def finish(study: Any, score: float, *steps: int) -> str:
 def made_up_reports(score: Callable[[TrialSpec, int], float]) -> Callable[..., Iterator[Report]]:
     """Return a stand-in for ``reports``: it trains nothing, and ``score`` may raise."""
 
-    def reports(spec: TrialSpec, bench: Any) -> Iterator[Report]:
+    def reports(spec: TrialSpec, bench: Any, given_up: Any = None) -> Iterator[Report]:
         try:
             for step in spec.rungs:
                 found = rung(step, score(spec, step))

@@ -19,7 +19,13 @@ from raysearch.errors import RaysearchError, StudyError
 from raysearch.study.home import Home
 from raysearch.study.paths import StudyPaths
 
-ABOUT = {"version": "0", "digest": "d", "in_memory": False, "config": {"search": {"trials": 3}}}
+ABOUT = {
+    "version": "0",
+    "digest": "d",
+    "in_memory": False,
+    "config": {"search": {"trials": 3}},
+    "spaces": [{"model": "lightgbm"}],
+}
 
 HOLD = """
 import sys

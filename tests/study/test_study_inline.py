@@ -109,7 +109,7 @@ def test_a_study_in_which_every_trial_fails_ends(tmp_path, scored):
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
 def test_what_tears_the_search_apart_leaves_nothing_running(tmp_path, monkeypatch, ending):
-    def reports(spec, bench):
+    def reports(spec, bench, given_up):
         if spec.number == 3:
             raise ending
         yield from made_up_reports(by_rate)(spec, bench)
@@ -174,7 +174,7 @@ def test_a_model_travels_only_with_trials_that_are_worth_it(tmp_path, monkeypatc
     sent = []
     real = made_up_reports(lambda spec, step: 1.0 + 0.1 * spec.number)
 
-    def reports(spec, bench):
+    def reports(spec, bench, given_up):
         for report in real(spec, bench):
             assert isinstance(report, Report)
             sent.append(report.files is not None) if report.final else None
