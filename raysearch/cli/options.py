@@ -6,11 +6,12 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
 
+_NAME = re.compile(r'(?:^|,)\s*(?:"([^"]*)"\s*(?=,|$)|([^,]*))')
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -32,10 +33,11 @@ def parse_levels(text: str) -> list[float]:
 
 
 def split_names(values: Sequence[str] | None) -> list[str] | None:
-    """Return column names from repeated and comma-separated values."""
+    """Return column names from repeated and comma-separated values; quotes keep commas and blanks."""
     if not values:
         return None
-    return [name.strip() for value in values for name in value.split(",") if name.strip()]
+    found = [pair for value in values for pair in _NAME.findall(value)]
+    return [quoted or bare.strip() for quoted, bare in found if quoted or bare.strip()]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Flag:
     @property
     def name(self) -> str:
         return self.setting.replace(".", "__")
+
+
+def _as_before(flag: Flag) -> Flag:
+    """Return the option of a command that goes on: what is not given stays as the study was asked."""
+    return replace(flag, text=re.sub(r" \((default\b.*|asha)\)$", " (default: as before)", flag.text))
 
 
 _TABLE, _SEARCH, _WHERE, _RECORD = "The table", "The search", "Where it runs", "Study and record"
@@ -90,7 +97,7 @@ DATA_FLAGS = (
         "--drop",
         "data.drop",
         list[str],
-        "Columns to leave out; repeat or separate by commas",
+        "Columns to leave out; repeat or separate by commas ('\"a, b\",c': quotes keep one)",
         _TABLE,
         split_names,
     ),
@@ -193,7 +200,7 @@ STUDY_FLAGS = (
     Flag("--ledger", "study.ledger", str, "Database for the trials (default: a file in the study)", _RECORD),
 )
 TUNE_FLAGS = (*DATA_FLAGS, *SEARCH_FLAGS, *BUDGET_FLAGS, *PLACE_FLAGS, *STUDY_FLAGS, *RECORD_FLAGS)
-RESUME_FLAGS = (*BUDGET_FLAGS, *PLACE_FLAGS, *RECORD_FLAGS)
+RESUME_FLAGS = tuple(_as_before(flag) for flag in (*BUDGET_FLAGS, *PLACE_FLAGS, *RECORD_FLAGS))
 
 
 def with_flags(flags: Sequence[Flag]) -> Callable[[Callable[..., None]], Callable[..., None]]:

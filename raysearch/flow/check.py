@@ -11,7 +11,7 @@ from raysearch.data import prepare
 from raysearch.models import TUNABLE
 from raysearch.records import DataQuality, DatasetFacts
 from raysearch.space import SearchSpace, load_space
-from raysearch.study.cluster import check_address
+from raysearch.study.cluster import check_address, check_fits
 from raysearch.study.home import Home
 from raysearch.tracking import check_reachable, resolve_uri
 
@@ -50,6 +50,7 @@ def check(config: Config, table: Any = None) -> Plan:
         RaysearchError: as ``tune`` would.
     """
     space = load_space(config.search.model, config.search.space)
+    check_fits(config.compute)
     if config.compute.engine == "ray":
         check_address(config.compute.address)
     Home(config.study.home).check_free(config.study.name)

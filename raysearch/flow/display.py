@@ -15,7 +15,7 @@ class SearchBegins:
     """What is known when the first trial is about to start.
 
     Attributes:
-        ended: trials that an earlier session has ended; 0 for a new study.
+        ended: trials that an earlier run has ended; 0 for a new study.
         trials: trials asked for; None where only time counts.
         time_budget_s: seconds for the whole command; None: no limit.
         deadline_s: the budget's end on ``time.monotonic``.

@@ -200,7 +200,7 @@ def _row(place: Any, name: str) -> StudyRow | None:
 
 
 def _is_done(result: Mapping[str, Any] | None, good: int, asked: int | None) -> bool:
-    """Tell whether the study's last session came to its end; an earlier one's result does not count."""
+    """Tell whether the study's last run came to its end; an earlier one's result does not count."""
     if result is None or result.get("stopped_by") == "interrupt":
         return False
     told = result.get("trials", {})

@@ -13,7 +13,7 @@ import pyarrow.feather
 import raysearch
 from raysearch.config import Config, make_config
 from raysearch.data import prepare, read_table
-from raysearch.errors import DataError, InterruptedStudyError
+from raysearch.errors import DataError, InterruptedStudyError, TrackingError
 from raysearch.flow.closing import close_study
 from raysearch.flow.display import Display, SearchBegins, Silent
 from raysearch.flow.environment import describe_environment
@@ -22,11 +22,11 @@ from raysearch.flow.signals import first_signal, termination_as_interrupt
 from raysearch.flow.study import Study
 from raysearch.logs import chatter_to
 from raysearch.space import SearchSpace, load_space, parse_space
-from raysearch.study.cluster import Cluster, check_address, connected
+from raysearch.study.cluster import Cluster, check_address, check_fits, connected
 from raysearch.study.conductor import Conductor, Limits, Watcher
 from raysearch.study.home import Home
 from raysearch.study.kept import KeptModels
-from raysearch.study.ledger import Ledger, make_sampler, open_storage
+from raysearch.study.ledger import Ledger, forget, make_sampler, open_storage
 from raysearch.tracking import (
     StudyInfo,
     Tracker,
@@ -88,6 +88,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
         return _run(Job(config, space, dataset, home, about, clock), display, begin)
     finally:
         if not begun:  # nothing has run, so nothing is left to go on with
+            forget(config.study.ledger, about.ledger_name)
             home.discard(about.name)
 
 
@@ -112,6 +113,9 @@ def resume(
     sections = {section: dict(values) for section, values in about.config.items()}
     for section, values in (overrides or {}).items():
         sections[section].update({k: v for k, v in values.items() if v is not None})
+    asked_to_record = (overrides or {}).get("tracking", {})
+    if asked_to_record.get("uri") is not None and asked_to_record.get("enabled") is None:
+        sections["tracking"]["enabled"] = True  # a store is named for a study that had no record so far
     sections["study"].update(home=home, name=name)
     config = make_config(sections, in_memory=about.in_memory)
     clock = Clock.start(config.search.time_budget_s, spent_s)
@@ -134,6 +138,7 @@ def resume(
 
 def _check_addresses(config: Config) -> None:
     """Knock at the addresses that the study will need, before anything is read or made."""
+    check_fits(config.compute)
     if config.compute.engine == "ray":
         check_address(config.compute.address)
     uri = resolve_uri(config.tracking)
@@ -167,8 +172,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
             ledger = _open_ledger(job)
             conductor = _conductor(job, ledger, (tracker, display))
             with _connected(job, conductor, display) as cluster:
-                tracker.study_started(_info(job))
-                begin()
+                _start_record(tracker, _info(job), begin)
                 tracker.reconcile(ledger.results, ledger.release_lost())
                 _search(job, conductor, ledger, _begins(job, ledger, tracker, cluster), (cluster, display))
             study, status = close_study(job, conductor, ledger, tracker, display)
@@ -184,6 +188,18 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                 notes = tracker.close()
             home.push(name)
         return replace(study, warnings=(*study.warnings, *notes))
+
+
+def _start_record(tracker: Tracker, info: StudyInfo, begin: Callable[[], None]) -> None:
+    """Open the study's run: a refusal leaves nothing of the study, what else comes between can be resumed."""
+    try:
+        tracker.study_started(info)
+    except TrackingError:
+        raise
+    except BaseException:
+        begin()
+        raise
+    begin()
 
 
 def _open_ledger(job: Job) -> Ledger:
@@ -237,7 +253,7 @@ def _search(
     table, recipe = job.dataset.table, job.recipe()
     with first_signal(conductor.interrupt):
         if conductor.wants() == "done":
-            pass  # an earlier session has reached what was asked
+            pass  # an earlier run has reached what was asked
         elif cluster is None:
             from raysearch.study.inline import run_inline
 

@@ -53,7 +53,6 @@ _LIGHTGBM = Tunable(
         "bagging_freq": 0,
         "lambda_l1": 0.0,
         "lambda_l2": 0.0,
-        "linear_lambda": 0.0,
         "min_gain_to_split": 0.0,
         "path_smooth": 0.0,
         "extra_trees": False,

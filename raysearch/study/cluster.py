@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
-from raysearch.study.guard import environment
+from raysearch.study.guard import SignalHandlers, environment
 
 _SETTINGS = ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")
 
@@ -65,6 +65,20 @@ def check_address(address: str | None) -> None:
         )
 
 
+def check_fits(compute: ComputeConfig) -> None:
+    """Refuse a trial of more cores than this machine has, where an own local Ray would run it.
+
+    Raises:
+        ClusterError: names both.
+    """
+    cores = os.cpu_count() or 1
+    if compute.engine == "ray" and compute.address is None and compute.cpus_per_trial > cores:
+        raise ClusterError(
+            f"--cpus-per-trial {compute.cpus_per_trial}: this machine has {cores} cores; give at most as many, "
+            "or --address of a larger cluster"
+        )
+
+
 def _speaks_grpc(connection: socket.socket) -> bool:
     """Tell whether the other side greets as a gRPC server does; Ray waits minutes for one that does not."""
     if os.environ.get("RAY_USE_TLS", "0") == "1":
@@ -99,6 +113,7 @@ def connected(compute: ComputeConfig) -> Iterator[Cluster]:
 def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
     import ray
 
+    handlers = SignalHandlers()
     try:
         context = ray.init(
             address=compute.address or "local",
@@ -107,15 +122,20 @@ def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
             logging_level=logging.ERROR,
             configure_logging=False,
         )
-    except Exception as error:
+    except BaseException as error:
+        ray.shutdown()  # what was started before the error, or before Ctrl-C
+        if not isinstance(error, Exception):
+            raise
         where = f"--address {compute.address}" if compute.address else "an own local Ray"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        ray.shutdown()  # what was started before the error
         raise ClusterError(f"{where}: cannot connect: {reason}") from error
+    finally:
+        handlers.put_back()
     try:
         yield _describe(compute, context.dashboard_url or "", own=True)
     finally:
         ray.shutdown()
+        handlers.put_back()
 
 
 def _check_same(address: str | None, connected_to: str) -> None:

@@ -28,9 +28,9 @@ class Limits:
     """When a search ends; what is reached first counts.
 
     Attributes:
-        trials: trials that must finish or be stopped early, those of earlier sessions included.
+        trials: trials that must finish or be stopped early, those that ended before included.
         deadline_s: moment on ``time.monotonic`` at which running trials are given up; None: no limit.
-        patience: trials without gain.
+        patience: trials without gain, counted from where the study was gone on with.
         refit_scale: seconds that refitting a trial's parameters takes for each second of the trial.
         refit_most_s: a refit that would take longer is not made, and so needs no time kept for it.
     """
@@ -64,7 +64,7 @@ class Conductor:
         self._kept = kept
         self._limits = limits
         self._watchers = watchers
-        self._milestones = milestones(limits.max_rounds, limits.scheduler)
+        self._milestones = milestones(limits.max_rounds)
         self._running: dict[str, Proposal] = {}
         self._history: dict[str, list[Rung]] = {}
         self._seen: dict[int, dict[str, float]] = {}
@@ -79,6 +79,7 @@ class Conductor:
             self._count(result)
             for rung in result.history:
                 self._seen.setdefault(rung.step, {})[result.key] = rung.score
+        self._without_gain = 0  # who goes on with a study wants more of it
         self._judge()
 
     # -- what an engine asks ---------------------------------------------------------------------------------

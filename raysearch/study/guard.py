@@ -50,6 +50,24 @@ def environment(changes: dict[str, str | None]) -> Iterator[None]:
         _set(before)
 
 
+class SignalHandlers:
+    """The process's answers to signals as they are now, to be put back after Ray has set its own.
+
+    Ray's let the process exit at once on SIGTERM, and when Ray has ended nobody answers at all.
+    """
+
+    def __init__(self) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        # None stands for a handler that was not set from Python.
+        self._before = {n: handler for n, handler in found.items() if main and handler is not None}
+
+    def put_back(self) -> None:
+        """Make them the process's answers again; nothing to do outside the main thread."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
 @contextlib.contextmanager
 def process_left_alone() -> Iterator[None]:
     """Run Tune inside: afterwards its settings and its signal handler are gone."""

@@ -6,12 +6,14 @@ attribute ``raysearch``.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -206,6 +208,15 @@ def _to_result(trial: FrozenTrial) -> TrialResult:
         reason=about.get("reason", ""),
         default=about.get("default", False),
     )
+
+
+def forget(database: str | None, name: str) -> None:
+    """Take a study in which nothing has run out of the database; a journal goes with its directory."""
+    if database is None:
+        return
+    # What kept the study from beginning may be the database itself.
+    with contextlib.suppress(Exception):
+        optuna.delete_study(study_name=name, storage=open_storage(Path(), database))
 
 
 def read_results(storage: BaseStorage, name: str) -> tuple[TrialResult, ...]:

@@ -9,13 +9,12 @@ _ETA = 2  # of the trials that reach a rung, the better 1/_ETA go on
 _MEDIAN_PEERS = 5  # trials that the median rule wants to see before it stops any
 
 
-def milestones(max_rounds: int, scheduler: str) -> tuple[int, ...]:
+def milestones(max_rounds: int) -> tuple[int, ...]:
     """Return the rungs: boosting rounds at which trials report and are compared.
 
     The first lies at a quarter of the longest trial: earlier, a small learning rate looks bad only for being
-    slow. ``scheduler`` "none" reports at the same rungs, for the record's curves, but stops nothing.
+    slow.
     """
-    del scheduler
     steps = (max_rounds // _ETA**2, max_rounds // _ETA)
     return tuple(dict.fromkeys(step for step in steps if step >= 1))
 

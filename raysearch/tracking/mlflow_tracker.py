@@ -85,7 +85,7 @@ class MLflowTracker:
         writer, trials, _ = self._open()
         self._results.update({result.key: result for result in results})
         known = (tuple(results), tuple(waiting))
-        writer.put("the trials of earlier sessions", functools.partial(trials.reconcile, *known))
+        writer.put("the trials that ended before", functools.partial(trials.reconcile, *known))
 
     def study_ended(
         self,

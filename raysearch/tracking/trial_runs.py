@@ -118,7 +118,7 @@ class TrialRuns:
 
     def _find(self, key: str, again: bool) -> str | None:
         if key not in self.ids and (again or not self.complete):
-            # A run whose creation was answered too late, or one of an earlier session.
+            # A run whose creation was answered too late, or one of an earlier try.
             found = self.store.find_runs(
                 {"raysearch.study_id": self.info.study_id, "raysearch.trial_key": key}
             )

@@ -85,6 +85,28 @@ def test_a_cluster_that_breaks_while_connecting_leaves_nothing(place, store, inv
     place.check_nothing_left()
 
 
+@pytest.mark.parametrize("command", ["tune", "check"])
+def test_a_trial_larger_than_this_machine_is_refused(place, invoke, command, refused):
+    words = [command, *place.data, "--space", "quick.yaml", "--no-tracking", "--cpus-per-trial", "5000"]
+    refused(invoke(*words), ["--cpus-per-trial 5000", "cores", "--address"])
+    place.check_nothing_left()
+
+
+def test_what_is_refused_leaves_nothing_in_a_shared_ledger(place, invoke, monkeypatch, refused):
+    import optuna
+
+    @contextlib.contextmanager
+    def broken(compute):
+        raise ClusterError("no node can hold a trial")
+        yield
+
+    monkeypatch.setattr(importlib.import_module("raysearch.flow.tune"), "connected", broken)
+    database = f"sqlite:///{place.root}/ledger.db"
+    words = ["tune", *place.data, "--space", "quick.yaml", "--no-tracking", "--ledger", database]
+    refused(invoke(*words), ["no node can hold a trial"])
+    assert optuna.get_all_study_names(database) == []
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -146,4 +148,36 @@ def test_the_time_budget_is_that_of_the_whole_command(place, slow_words, told):
     assert result["stopped_by"] == "time"
     assert took < 30
     assert result["wall_s"] > 12  # and most of it was used
+    assert "RUNNING" not in {status for _, status in place.runs()}
+
+
+IN_THE_CLOSING = """
+import importlib, os, signal, sys, time
+closing = importlib.import_module("raysearch.flow.closing")
+def stopped_by_a_scheduler(*told):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)
+closing.write_report = stopped_by_a_scheduler
+from raysearch.__main__ import main
+sys.argv[0] = "raysearch"
+main()
+"""
+
+
+def test_sigterm_after_ray_has_ended_closes_the_record_and_leaves_the_model(place):
+    """Ray takes the answer to SIGTERM over, and takes it along when it ends."""
+    words = ["tune", *place.data, "--space", "quick.yaml", "--trials", "2", "--study", "s"]
+    done = subprocess.run(
+        [sys.executable, "-c", IN_THE_CLOSING, *words],
+        cwd=place.root,
+        env=place.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert (place.root / "studies/s/model/forecaster.json").is_file()
+    assert (place.root / "studies/s/result.json").is_file()
+    assert ("study", "KILLED") in place.runs()
     assert "RUNNING" not in {status for _, status in place.runs()}

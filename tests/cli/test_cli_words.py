@@ -41,6 +41,20 @@ def test_levels_and_names():
     assert parse_levels("0.05, .5,0.95") == [0.05, 0.5, 0.95]
     assert split_names(["a,b", " c "]) == ["a", "b", "c"]
     assert split_names([]) is None
+    assert split_names(['"price, EUR", b', '" c "', '5" pipe,d']) == [
+        "price, EUR",
+        "b",
+        " c ",
+        '5" pipe',
+        "d",
+    ]
+
+
+def test_who_goes_on_is_told_that_settings_stay_as_they_were():
+    told = {flag.words: flag.text for flag in RESUME_FLAGS}
+    assert told["--trials"].endswith("(default: as before)")
+    assert told["--scheduler"].endswith("(default: as before)")
+    assert told["--engine"].endswith("(default: as before)")
 
 
 def test_every_flag_sets_something_that_there_is():

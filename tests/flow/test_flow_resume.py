@@ -128,3 +128,15 @@ def test_the_leaderboard_has_the_best_first(study, table):
     finished = board[board["state"] == "finished"]["valid_pinball_loss_avg"]
     assert list(finished) == sorted(finished)
     assert "params.num_leaves" in board.columns
+
+
+def test_a_study_without_a_record_gets_one_where_a_store_is_named(study, table, tmp_path):
+    study(table)
+    store = f"sqlite:///{tmp_path}/late.db"
+    more = resume("s", overrides={"search": {"trials": 3}, "tracking": {"uri": store}})
+    assert more.result.parent_run_id
+    import mlflow
+
+    runs = mlflow.MlflowClient(store).search_runs(["1"], "tags.`raysearch.role` = 'trial'")
+    assert len(runs) == 3
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}

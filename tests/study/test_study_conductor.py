@@ -59,7 +59,7 @@ def test_without_a_number_of_trials_a_search_that_only_fails_ends(tmp_path):
     assert study.conductor.stopped_by == "failures"
 
 
-def test_failures_of_earlier_sessions_count(tmp_path):
+def test_failures_of_earlier_runs_count(tmp_path):
     study = begin(tmp_path, limits(2))
     fail(study)
     fail(study)
@@ -78,8 +78,18 @@ def test_patience_counts_trials_without_gain(tmp_path):
     assert study.conductor.wants() == "more"
     finish(study, 1.5)
     assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "patience")
-    assert begin(tmp_path, limits(99, patience=2)).conductor.stopped_by == "patience"
-    assert begin(tmp_path, limits(99, patience=3)).conductor.wants() == "more"
+
+
+def test_patience_begins_anew_where_a_study_is_gone_on_with(tmp_path):
+    study = begin(tmp_path, limits(99, patience=2))
+    for score in (1.0, 2.0, 2.0):
+        finish(study, score)
+    assert study.conductor.stopped_by == "patience"
+    resumed = begin(tmp_path, limits(99, patience=2))
+    finish(resumed, 2.0)
+    assert resumed.conductor.wants() == "more"
+    finish(resumed, 2.0)
+    assert resumed.conductor.stopped_by == "patience"
 
 
 def test_a_late_gain_of_a_running_trial_does_not_revive_a_search_that_has_ended(tmp_path):
@@ -229,7 +239,6 @@ def test_a_resumed_conductor_knows_what_the_first_one_knew(tmp_path):
     resumed = begin(tmp_path, limits(9))
     assert same(resumed.conductor.best, study.conductor.best)
     assert same(resumed.conductor.default, study.conductor.default)
-    assert resumed.conductor._without_gain == study.conductor._without_gain == 1
     assert resumed.conductor._seen == study.conductor._seen
 
 

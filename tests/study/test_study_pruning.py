@@ -15,7 +15,7 @@ schedulers = st.sampled_from(["asha", "median", "none"])
 
 @pytest.mark.parametrize(("rounds", "steps"), [(500, (125, 250)), (4, (1, 2)), (3, (1,)), (2, (1,)), (1, ())])
 def test_rungs_lie_at_a_quarter_and_a_half(rounds, steps):
-    assert milestones(rounds, "asha") == steps
+    assert milestones(rounds) == steps
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_at_least_half_of_all_seen_go_on_under_asha(seen):
 
 @given(st.integers(1, 2000), st.integers(1, 2000))
 def test_a_trial_reports_at_rungs_below_its_end_and_at_its_end(rounds, most):
-    steps = rungs_for(rounds, milestones(most, "asha"))
+    steps = rungs_for(rounds, milestones(most))
     assert steps[-1] == rounds
     assert list(steps) == sorted(set(steps))
     assert all(step >= 1 for step in steps)
