@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from raysearch.data import Encoder, Transform, read_table
+from raysearch.data.values import as_numbers, decode, kind_of
 from raysearch.errors import DataError, NoForecasterError, StudyError, listing
 from raysearch.metrics import Array, level_name
 from raysearch.models import MODEL_NAMES, Frame, get_model
@@ -96,7 +97,7 @@ class Forecaster:
     def raw(self, frame: Frame, anchor: Array | None) -> Array:
         """Return quantiles [rows, levels] of encoded rows in units of the target, not yet put in order."""
         modelled: Array = np.mean([predict(frame) for predict in self._predictors], axis=0)
-        return self.transform.inverse(modelled, anchor)
+        return self.transform.inverse(self.transform.restore(modelled), anchor)
 
     def _anchor(self, table: pa.Table) -> tuple[Array | None, tuple[str, ...]]:
         """Return the anchor [rows], NaN where growth cannot be relative to it, and a warning on such rows."""
@@ -109,13 +110,12 @@ class Forecaster:
                 f"rows to predict: column {name!r} is missing; the model predicts growth relative to it "
                 f"(columns: {listing(table.column_names)})"
             )
-        column = table.column(at[0])
-        try:
-            values = np.array(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-        except pa.ArrowException:
-            raise DataError(
-                f"rows to predict: column {name!r} must hold numbers, got {column.type}"
-            ) from None
+        array = decode(table.column(at[0]))
+        kind = kind_of(array.type)
+        read = as_numbers(array)
+        if kind not in ("number", "boolean", "category", "empty") or (kind == "category" and read.failed):
+            raise DataError(f"rows to predict: column {name!r} must hold numbers, got {array.type}")
+        values = np.array(read.values, dtype=np.float64)
         unusable = ~(np.isfinite(values) & (values > 0))
         values[unusable] = np.nan
         told = (

@@ -73,7 +73,8 @@ class Bench:
         anchor = table[ANCHOR].to_numpy() if ANCHOR in table.column_names else None
         (start, stop), (low, high) = recipe.train, recipe.watch
         self._train = frame.slice(start, stop)
-        self._z = recipe.transform.forward(y[start:stop], anchor[start:stop] if anchor is not None else None)
+        z = recipe.transform.forward(y[start:stop], anchor[start:stop] if anchor is not None else None)
+        self._z = recipe.transform.standardise(z)
         self._watched = frame.slice(low, high)
         self.watched_y: Array = y[low:high]
         self._watched_anchor = anchor[low:high] if anchor is not None else None
@@ -91,7 +92,8 @@ class Bench:
 
     def quantiles(self, fit: Fit) -> Array:
         """Return the quantiles of the watched rows in original units, [rows, levels], not put in order."""
-        return self.recipe.transform.inverse(fit.predict_watched(), self._watched_anchor)
+        transform = self.recipe.transform
+        return transform.inverse(transform.restore(fit.predict_watched()), self._watched_anchor)
 
     def score(self, fit: Fit) -> Rung:
         """Score the watched rows: quantiles in order, on the original scale, as the user will get them."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from raysearch.addresses import hide_secrets, without_secrets
 from raysearch.errors import DataError, listing, nearest
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq", ".arrow", ".feather", ".ipc", ".xlsx")
@@ -28,6 +30,7 @@ _HINTS = {
     ".pkl": "pickles are not read, for they can run code; save it as .parquet",
 }
 _TIMEOUT_S = 10.0
+_MOST_TOLD = 200
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,11 @@ def find_source(address: str | os.PathLike[str], role: str) -> Source:
         DataError: unknown ending, not there, a folder, empty, no permission, or a remote without answer.
     """
     text = os.fspath(address)
-    shown = redact(text)
+    shown = hide_secrets(text)
     scheme = _scheme(text)
     if not text.strip() or "\0" in text:
         raise DataError(f"{role}: {text!r} is no file name; give a file that ends in {listing(ENDINGS)}")
+    _check_readable(text, shown, role)
     ending = _ending(urlsplit(text).path if scheme else text, shown, role)
     if scheme in ("", "file"):
         path = Path(url2pathname(urlsplit(text).path)) if scheme else Path(text).expanduser()
@@ -82,12 +86,15 @@ def find_source(address: str | os.PathLike[str], role: str) -> Source:
     return Source(shown, ending, None, content)
 
 
-def redact(address: str) -> str:
-    """Return the address without user, password and query, which may hold keys."""
-    if not _scheme(address):
-        return address
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+def _check_readable(address: str, shown: str, role: str) -> None:
+    """Refuse an address that no library can take apart, or would take apart in the midst of a secret."""
+    try:
+        _ = urlsplit(address).port if _scheme(address) else None
+    except ValueError:
+        raise DataError(
+            f"{role}: {shown} is no address; give https://host/t.csv or s3://bucket/t.csv, with "
+            "'/', '?', '#' and '@' in a key or password written as %2F, %3F, %23 and %40"
+        ) from None
 
 
 def _scheme(text: str) -> str:
@@ -153,17 +160,36 @@ def _fetch(address: str, scheme: str, shown: str, role: str) -> Any:
     except pa.ArrowInvalid:  # pyarrow does not know the scheme
         opened = None
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise DataError(f"{role}: {shown} cannot be read: {brief(error)}") from error
+        raise DataError(f"{role}: {_failed(error, address, shown)}") from error
     if opened is None:
         return _fetch_fsspec(address, scheme, shown, role)
     filesystem, path = opened
     try:
         with filesystem.open_input_file(path) as file:
             return file.read_buffer()
-    except FileNotFoundError as error:
-        raise DataError(f"{role}: there is no file {shown}") from error
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise DataError(f"{role}: {shown} cannot be read: {brief(error)}") from error
+        raise DataError(f"{role}: {_failed(error, address, shown)}") from error
+
+
+def _failed(error: BaseException, address: str, shown: str) -> str:
+    """Tell why a remote file cannot be read."""
+    if _is_refusal(error):
+        return f"no permission to read {shown}: the server refuses; give keys that may read it"
+    if isinstance(error, FileNotFoundError):
+        return f"there is no file {shown}"
+    return f"{shown} cannot be read: {brief(error, address)}"
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Tell whether a server has refused to give a file; libraries tell of it as of one that is not there."""
+    while error is not None:
+        words = str(error)
+        if getattr(error, "status", None) in (401, 403) or isinstance(error, PermissionError):
+            return True
+        if "ACCESS_DENIED" in words or re.search(r"\bHTTP (status )?40[13]\b", words, re.IGNORECASE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def open_filesystem(address: str) -> tuple[Any, str]:
@@ -172,10 +198,12 @@ def open_filesystem(address: str) -> tuple[Any, str]:
     Raises:
         DataError: the scheme is not known, or the service does not answer.
     """
+    shown = hide_secrets(address)
+    _check_readable(address, shown, "home")
     try:
         return _arrow_filesystem(address, _scheme(address))
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise DataError(f"{redact(address)}: cannot be opened: {brief(error)}") from error
+        raise DataError(f"{shown}: cannot be opened: {brief(error, address)}") from error
 
 
 def _arrow_filesystem(address: str, scheme: str) -> tuple[Any, str]:
@@ -201,17 +229,15 @@ def _fetch_fsspec(address: str, scheme: str, shown: str, role: str) -> Any:
 
         with fsspec.open(address, "rb") as file:
             return pa.py_buffer(file.read())
-    except FileNotFoundError as error:
-        raise DataError(f"{role}: there is no file {shown}") from error
     except ImportError as error:
         raise DataError(
-            f"{role}: {shown} needs a library for {scheme}:// that is not installed: {brief(error)}"
+            f"{role}: {shown} needs a library for {scheme}:// that is not installed: {brief(error, address)}"
         ) from error
     except Exception as error:  # each fsspec backend raises errors of its own library
-        raise DataError(f"{role}: {shown} cannot be read: {brief(error)}") from error
+        raise DataError(f"{role}: {_failed(error, address, shown)}") from error
 
 
-def brief(error: BaseException, most: int = 200) -> str:
-    """Return the error's message in one line of at most ``most`` characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= most else text[: most - 1] + "…"
+def brief(error: BaseException, address: str = "") -> str:
+    """Return the error's message in one line of at most 200 characters, without the address's secrets."""
+    text = without_secrets(" ".join(str(error).split()), address) or type(error).__name__
+    return text if len(text) <= _MOST_TOLD else text[: _MOST_TOLD - 1] + "…"

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from raysearch.config import DataConfig
 from raysearch.data import dates
-from raysearch.data.values import Read, Texts, as_numbers, as_texts, decode, kind_of, missing_mask, spoken
+from raysearch.data.values import Texts, as_numbers, as_texts, decode, kind_of, missing_mask, spoken
 from raysearch.errors import DataError, Problems, listing, nearest
 
 LEAST_ROWS = 30
@@ -184,7 +184,10 @@ def _times(table: Any, column: str | None, problems: Problems) -> Any:
 
 def _times_of_texts(texts: Texts, column: str, problems: Problems) -> Any:
     words = spoken(texts.values)
-    form = dates.find_format(words, share=0.5) if len(words) else None
+    if not len(words):
+        problems.add(f"time column {column!r} has no value in any row")
+        return None
+    form = dates.find_format(words, share=0.5)
     if form is not None:
         bad = words.filter(pa.array(np.isnat(dates.parse(words, form))))
         if not len(bad):
@@ -194,10 +197,10 @@ def _times_of_texts(texts: Texts, column: str, problems: Problems) -> Any:
             f"e.g. {bad[0].as_py()!r}"
         )
         return None
-    numbers: Read = as_numbers(texts.values) if len(words) else Read(np.zeros(0))
-    if len(words) and not numbers.failed:
+    numbers = as_numbers(texts.values)
+    if not numbers.failed:
         return texts.spread(numbers.values, np.nan)
-    example = words[0].as_py()[:60] if len(words) else ""
+    example = words[0].as_py()[:60]
     problems.add(
         f"time column {column!r} is text that is no date, e.g. {example!r}; "
         "write dates like 2024-01-31 or 2024-01-31 13:45:00"

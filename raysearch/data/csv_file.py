@@ -6,6 +6,7 @@ import codecs
 import csv
 import re
 import zlib
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +15,9 @@ import pyarrow.csv as pacsv
 
 from raysearch.data.address import Source, brief
 from raysearch.data.content import told_by
+from raysearch.data.values import NULL_WORDS, decode, spoken
 from raysearch.errors import DataError
 
-NULLS = [*pacsv.ConvertOptions().null_values, "None", "<NA>", "NaT", "?", "nil"]
 _DELIMITERS = ",;\t|"
 _HEAD = 1 << 18
 _BLOCKS = (8 << 20, 1 << 30)  # bytes; the second for rows longer than the first
@@ -24,10 +25,32 @@ _WHOLE_OR_COMMA = r"^\s*[+-]?\d+(,\d+)?([eE][+-]?\d+)?\s*$"
 _DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*$"
 
 
-def read_csv(source: Source, role: str, *, least_columns: int = 2) -> Any:
+@dataclass(frozen=True)
+class _Form:
+    """How the text of a table is to be taken.
+
+    Attributes:
+        lone: there is one column only, so that an empty line is a row whose value is missing.
+        skipped: empty lines before the names of a lone column.
+        texts: columns that stay as they are written.
+    """
+
+    delimiter: str
+    decimal: str = "."
+    lone: bool = False
+    skipped: int = 0
+    texts: tuple[str, ...] = ()
+
+
+def read_csv(source: Source, role: str, *, least_columns: int = 2, as_written: bool = False) -> Any:
     """Read a ``.csv`` or ``.csv.gz`` file.
 
-    Types come from all rows: a column of whole numbers with one text further down is text.
+    Types come from all rows: a column of whole numbers with one text further down is text. Words such as NA
+    are null among numbers, dates and truths; in a column of texts only the empty cell is.
+
+    Args:
+        as_written: leave every column text, for rows that come to an encoding that is known: what "01" or
+            "NA" is was settled by the rows it was learned from, not by those beside it.
 
     Returns:
         pa.Table as the file has it, names not yet checked.
@@ -37,18 +60,35 @@ def read_csv(source: Source, role: str, *, least_columns: int = 2) -> Any:
     """
     where = f"{role}: {source.address}"
     head = _text_head(source, where)
-    delimiter = find_delimiter(head) or ("," if least_columns < 2 else None)
-    if delimiter is None:
+    delimiter = find_delimiter(head)
+    if delimiter is None and least_columns > 1:
         first = head.splitlines()[0][:60] if head.strip() else ""
         raise DataError(
             f"{where} has only one column ({first!r}); a table needs a target and at least one more, "
             "separated by comma, semicolon, tab or |"
         )
-    table = _parse(source, where, delimiter, ".")
-    if delimiter != "," and _has_decimal_comma(table):
-        table = _parse(source, where, delimiter, ",")
+    form = _Form(delimiter or ",", lone=delimiter is None)
+    if form.lone:
+        form = replace(form, skipped=len(re.match(r"(\r?\n)*", head)[0].splitlines()))  # type: ignore[index]
+    table = _parse(source, where, form)
+    if form.delimiter != "," and _has_decimal_comma(table):
+        form = replace(form, decimal=",")
+        table = _parse(source, where, form)
     _check_encoding(table, source, where)
     _check_quotes(table, source, where)
+    if as_written and len(set(table.column_names)) == table.num_columns:
+        # A number with a decimal comma would be none any more.
+        texts = [f.name for f in table.schema if form.decimal == "." or not pa.types.is_floating(f.type)]
+        table = _parse(source, where, replace(form, texts=tuple(texts)))
+    return _without_empty_texts(table)
+
+
+def _without_empty_texts(table: Any) -> Any:
+    """Return the table with null for the empty texts."""
+    for i, column in enumerate(table.columns):
+        if pa.types.is_string(column.type):
+            filled = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+            table = table.set_column(i, table.field(i).name, filled)
     return table
 
 
@@ -111,34 +151,42 @@ def _not_utf8(byte: int, line: int, where: str) -> str:
     )
 
 
-def _parse(source: Source, where: str, delimiter: str, decimal: str) -> Any:
+def _parse(source: Source, where: str, form: _Form) -> Any:
     error: Exception | None = None
     for block in _BLOCKS:
         try:
-            return _read(source, delimiter, decimal, block, threads=True)
+            return _read(source, form, block, threads=True)
         except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as raised:
             error = raised
             if "straddl" not in str(raised):
                 break
     assert error is not None
-    raise DataError(f"{where} {_reason(error, source, delimiter, decimal)}") from error
+    raise DataError(f"{where} {_reason(error, source, form)}") from error
 
 
-def _read(source: Source, delimiter: str, decimal: str, block: int, threads: bool) -> Any:
+def _read(source: Source, form: _Form, block: int, threads: bool) -> Any:
     with source.open() as file:
         stream = pa.CompressedInputStream(file, "gzip") if source.ending == ".csv.gz" else file
         return pacsv.read_csv(
             stream,
-            read_options=pacsv.ReadOptions(block_size=block, use_threads=threads),
-            # Quoted texts may hold line ends; without this a block may end inside one.
-            parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            read_options=pacsv.ReadOptions(block_size=block, use_threads=threads, skip_rows=form.skipped),
+            parse_options=pacsv.ParseOptions(
+                delimiter=form.delimiter,
+                newlines_in_values=True,  # without this a block may end inside a quoted text
+                ignore_empty_lines=not form.lone,
+                invalid_row_handler=lambda row: "error" if row.text.strip(" ") else "skip",
+            ),
             convert_options=pacsv.ConvertOptions(
-                null_values=NULLS, strings_can_be_null=True, decimal_point=decimal
+                column_types=dict.fromkeys(form.texts, pa.string()),
+                null_values=list(NULL_WORDS),
+                true_values=["true", "True", "TRUE"],
+                false_values=["false", "False", "FALSE"],
+                decimal_point=form.decimal,
             ),
         )
 
 
-def _reason(error: Exception, source: Source, delimiter: str, decimal: str) -> str:
+def _reason(error: Exception, source: Source, form: _Form) -> str:
     text = brief(error)
     if isinstance(error, UnicodeDecodeError):
         return "has column names that are not UTF-8; save it as UTF-8"
@@ -147,7 +195,7 @@ def _reason(error: Exception, source: Source, delimiter: str, decimal: str) -> s
     if "Expected" in text and "columns" in text:
         # Only one thread knows row numbers; the file is read again for the message alone.
         try:
-            _read(source, delimiter, decimal, _BLOCKS[0], threads=False)
+            _read(source, form, _BLOCKS[0], threads=False)
         except (pa.ArrowInvalid, OSError) as again:
             text = brief(again)
         told = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)(?:: (.*))?", text)
@@ -168,7 +216,7 @@ def _has_decimal_comma(table: Any) -> bool:
     for column in table.columns:
         if not pa.types.is_string(column.type):
             continue
-        sample = column.slice(0, 2000).drop_null()
+        sample = spoken(decode(column.slice(0, 2000)))
         if not len(sample) or not pc.all(pc.match_substring_regex(sample, _WHOLE_OR_COMMA)).as_py():
             continue
         if pc.any(pc.match_substring_regex(sample, _DECIMAL_COMMA)).as_py():

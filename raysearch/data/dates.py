@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 Times = npt.NDArray[np.datetime64]
 
 ISO = "ISO8601"
-_ISO_SHAPE = (
-    r"^\s*\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?)?\s*$"
-)
+_OFFSET = r"(Z|UTC|[+-]\d{2}(:?\d{2})?)"
+_ISO_SHAPE = r"^\s*\d{4}-\d{2}-\d{2}([T ]\d{2}(:\d{2}(:\d{2}([.,]\d{1,9})?)?)?( ?" + _OFFSET + r")?)?\s*$"
+_ISO_WITH_OFFSET = r"^\s*\d{4}-\d{2}-\d{2}[T ][\d:.,]+ ?" + _OFFSET + r"\s*$"
+_IN_UTC = r"(Z|UTC|[+-]00(:?00)?)\s*$"
 _SHAPE = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 _DAYS = ("%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
@@ -46,10 +47,11 @@ def _share_read(texts: Any, form: str) -> float:
     return 1.0 - float(np.isnat(parse(texts, form)).mean())
 
 
-def parse(texts: Any, form: str) -> Times:
+def parse(texts: Any, form: str, zone: str | None = None) -> Times:
     """Return datetime64[us] of each text, NaT where it is not a date of that format.
 
-    Texts that name their offset from UTC (ISO only) become UTC.
+    Texts that name their offset from UTC (ISO only) are instants: they become the wall clock in ``zone``,
+    or in UTC where there is none. All others are a wall clock already.
     """
     found = np.full(len(texts), np.datetime64("NaT", "us"))
     words = texts.to_numpy(zero_copy_only=False)
@@ -61,9 +63,23 @@ def parse(texts: Any, form: str) -> Times:
                 pc.utf8_trim_whitespace(texts.filter(pa.array(fits))), " ?UTC$", "Z"
             ).to_numpy(zero_copy_only=False)
             found[fits] = _naive(pd.to_datetime(plain, format=ISO, errors="coerce", utc=True))
+        if zone is not None and (placed := with_offset(texts)).any():
+            found[placed] = in_zone(found[placed], zone)
         return found
     read = pd.to_datetime(pd.Series(words, dtype=object).str.strip(), format=form, errors="coerce")
     return _naive(pd.DatetimeIndex(read))
+
+
+def with_offset(texts: Any) -> npt.NDArray[np.bool_]:
+    """Return [rows] whether a text is an ISO date and time that names its offset from UTC."""
+    named = pc.fill_null(pc.match_substring_regex(texts, _ISO_WITH_OFFSET), False)
+    return np.asarray(named.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def off_utc(texts: Any) -> npt.NDArray[np.bool_]:
+    """Return [rows] whether a text names an offset from UTC other than zero."""
+    in_utc = pc.fill_null(pc.match_substring_regex(texts, _IN_UTC), False).to_numpy(zero_copy_only=False)
+    return np.asarray(with_offset(texts) & ~in_utc.astype(bool), dtype=bool)
 
 
 def _naive(index: Any) -> Times:

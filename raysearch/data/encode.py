@@ -81,10 +81,7 @@ class Encoder:
     def input_kinds(self) -> Mapping[str, str]:
         """Each source column with what a service should be sent: double, boolean, string or datetime."""
         kinds = {"number": "double", "boolean": "boolean", "date": "datetime"}
-        return {
-            plan.column: "string" if plan.form is not None else kinds.get(plan.kind, "string")
-            for plan in self.plans
-        }
+        return {plan.column: kinds.get(plan.kind, "string") for plan in self.plans}
 
     @property
     def categorical(self) -> tuple[bool, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,9 @@ from raysearch.data.values import (
 MOST_CATEGORIES = 1000
 _ID_DISTINCT, _ID_SHARE = 50, 0.95
 _NUMBER_SHARE = 0.95
-_CLOCK = r"^\s*([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?\s*$"
+# A time of day, or a duration as pandas writes it: "1 days 02:03:04.5", "-1 days +23:00:00".
+_CLOCK = r"^\s*(-?\d+ days? [+]?)?([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d{1,9})?)?\s*$"
+_UTC = ("UTC", "Etc/UTC", "GMT", "Z", "+00:00")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Plan:
         categories: texts by code, the most frequent first.
         parts: the calendar parts that differ in the fitted rows.
         form: the format of dates that are texts.
-        zone: the time zone in which calendar parts are taken.
+        zone: the time zone in which calendar parts are taken; None where the fitted dates named none.
     """
 
     column: str
@@ -84,7 +87,8 @@ def plan_column(name: str, column: Any) -> Plan | str:
     if kind == "category":
         return _plan_texts(name, as_texts(array), declared=pa.types.is_dictionary(column.type))
     if kind == "datetime":
-        return _plan_dates(name, as_times(array, None, None), None, getattr(array.type, "tz", None))
+        zone = getattr(array.type, "tz", None)
+        return _plan_dates(name, as_times(array, None, zone), None, zone)
     if kind == "boolean":
         return _plan_numbers(name, "boolean", as_booleans(array).values)
     if kind in ("time", "duration"):
@@ -100,12 +104,14 @@ def outputs(plan: Plan, column: Any) -> tuple[list[Floats], str]:
         return [codes], complaint
     if plan.kind == "date":
         times = as_times(array, plan.form, plan.zone)
-        return [dates.calendar(times.values, part) for part in plan.parts], _complaint(times, "dates")
-    reader, what = {
-        "number": (as_numbers, "finite numbers"),
+        told = [_complaint(times, "dates"), _zone_complaint(plan, array)]
+        return [dates.calendar(times.values, part) for part in plan.parts], "; ".join(filter(None, told))
+    readers: dict[str, tuple[Callable[[Any], Read], str]] = {
+        "number": (functools.partial(as_numbers, truths=True), "finite numbers"),
         "boolean": (as_booleans, "yes or no"),
         "seconds": (as_seconds, "times or durations"),
-    }[plan.kind]
+    }
+    reader, what = readers[plan.kind]
     read = reader(array)
     return [read.values], _complaint(read, what)
 
@@ -115,6 +121,18 @@ def _complaint(read: Read, what: str) -> str:
         return ""
     values = "1 value is" if read.failed == 1 else f"{read.failed:,} values are"
     return f"{values} not read as {what} and taken as missing, e.g. {read.example!r}"
+
+
+def _zone_complaint(plan: Plan, array: Any) -> str:
+    """Tell that instants come where the fitted dates were a wall clock of a place not known."""
+    if plan.zone is not None:
+        return ""
+    if kind_of(array.type) == "category":
+        placed = bool(dates.off_utc(as_texts(array).values).any())
+    else:
+        placed = getattr(array.type, "tz", None) not in (None, *_UTC)
+    told = "times with a time zone are taken in UTC, for the model was fitted on times without one"
+    return told if placed else ""
 
 
 def _plan_numbers(name: str, kind: str, values: Floats) -> Plan | str:
@@ -153,8 +171,10 @@ def _plan_texts(name: str, texts: Texts, declared: bool) -> Plan | str:
     if not declared and (plan := _plan_readable(name, texts, words)) is not None:
         return plan
     if (form := dates.find_format(words)) is not None:
-        times = dates.parse(texts.values, form)
-        return _plan_dates(name, Read(texts.spread(times, np.datetime64("NaT", "us"))), form, None)
+        # Offsets are no time zone: they change with the seasons. So what has some is told in UTC.
+        zone = "UTC" if form == dates.ISO and dates.with_offset(words).any() else None
+        times = dates.parse(texts.values, form, zone)
+        return _plan_dates(name, Read(texts.spread(times, np.datetime64("NaT", "us"))), form, zone)
     present = np.flatnonzero(counts)
     if len(present) == 1 and rows == len(texts.codes):
         return f"constant: every value is {texts.values[int(present[0])].as_py()[:40]!r}"

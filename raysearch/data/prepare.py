@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from raysearch.addresses import hide_secrets
 from raysearch.config import Config, DataConfig
-from raysearch.data.address import redact
 from raysearch.data.check import Usable, check_table
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
@@ -95,8 +95,9 @@ def _given(config: Config, table: Any | None, by_time: bool) -> _Given:
         name = str(data.builtin)
         read, told = load_builtin(name), f"builtin:{name}"
     elif isinstance(source, str | os.PathLike):
-        told = redact(os.fspath(source))
-        name = PurePosixPath(told.replace("\\", "/")).name.split(".")[0] or "table"
+        told = hide_secrets(os.fspath(source))
+        plain = told.partition("?")[0] if "://" in told else told
+        name = PurePosixPath(plain.replace("\\", "/")).name.split(".")[0] or "table"
         read = read_table(source)
     else:
         name, told = "table", f"in memory ({type(source).__module__.partition('.')[0]})"
@@ -106,8 +107,9 @@ def _given(config: Config, table: Any | None, by_time: bool) -> _Given:
 
 
 def _given_test(data: DataConfig, by_time: bool, main: _Given) -> _Given:
-    told = redact(str(data.test_path))
-    read = read_table(str(data.test_path), "test data")
+    told = hide_secrets(str(data.test_path))
+    path = str(data.test_path)
+    read = read_table(path, "test data")
     usable = check_table(read, data, f"test data: {told}", by_time=by_time, test=True)
     times = main.usable.times
     if times is not None and times.dtype.kind != usable.times.dtype.kind:
@@ -115,6 +117,9 @@ def _given_test(data: DataConfig, by_time: bool, main: _Given) -> _Given:
             f"test data: time column {data.time!r} holds {_told(usable.times)}, "
             f"in the data it holds {_told(times)}"
         )
+    if path.lower().endswith((".csv", ".csv.gz")):
+        # As rows to predict are read: the training rows settle what a text means, not those beside it.
+        read = read_table(path, "test data", least_columns=1)
     return _Given(read, usable, "", told)
 
 
@@ -130,20 +135,21 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
     encoder = Encoder.fit(fitted, columns, left_out=reasons)
     known = encoder.transform(fitted)
     tested = main if extra is None else extra
-    rows = split.test if extra is None else np.arange(len(extra.usable.rows))
+    rows = split.test if extra is None else _in_order(extra.usable, split.by)
     unseen = encoder.transform(_take(tested.table, columns, tested.usable.rows[rows]))
     warnings = [*main.usable.warnings, *known.warnings]
     if extra is not None:
         warnings += [f"test data: {text}" for text in (*extra.usable.warnings, *unseen.warnings)]
         warnings += _overlaps(main.usable, extra.usable, split)
-    transform = Transform(data.transform, data.anchor)
     picked = _Picked(main.usable, seen, tested.usable, rows)
-    table = pa.concat_tables([known.features, unseen.features]).append_column(
-        "target", pa.array(picked.join("target"))
-    )
-    if transform.anchor is not None:
-        table = table.append_column("anchor", pa.array(picked.join("anchor")))
     train, valid = len(split.train), len(seen)
+    target, anchor = picked.join("target"), picked.join("anchor") if data.anchor else None
+    transform = Transform(data.transform, data.anchor).fitted(
+        target[:train], anchor[:train] if anchor is not None else None
+    )
+    table = pa.concat_tables([known.features, unseen.features]).append_column("target", pa.array(target))
+    if anchor is not None:
+        table = table.append_column("anchor", pa.array(anchor))
     offset = 0 if extra is None else main.table.num_rows
     return Dataset(
         table=table.combine_chunks(),
@@ -202,13 +208,22 @@ def _take(table: Any, columns: list[str], rows: Any) -> Any:
     return chosen.take(pa.array(rows))
 
 
+def _in_order(extra: Usable, by: str) -> Any:
+    """Return the rows of a test table in the order of those that a split cuts off: of time, if by time."""
+    return np.argsort(extra.times, kind="stable") if by == "time" else np.arange(len(extra.rows))
+
+
 def _overlaps(main: Usable, extra: Usable, split: Split) -> list[str]:
     told = []
     seen = np.concatenate([split.train, split.valid])
-    if split.by == "time" and extra.times is not None and len(extra.times):
-        after = int((main.times[seen] >= extra.times.min()).sum())
+    if split.by == "time":
+        begin = extra.times.min()
+        after = int((main.times >= begin).sum())
         if after:
-            told.append(f"test data: begins before {after:,} rows of the training data end")
+            told.append(
+                f"test data: begins at {begin}; {after:,} rows of the data are not before it and are left "
+                "out of training and validation, with those of the purge"
+            )
     if split.by == "group" and extra.groups is not None:
         shared = np.intersect1d(main.groups[seen], extra.groups)
         if len(shared):

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysearch.data.encode import Encoder
-from raysearch.data.values import decode, kind_of, missing_mask
+from raysearch.data.plan import Plan
+from raysearch.data.values import blank_mask, decode, kind_of, missing_mask, spoken
 from raysearch.errors import listing
 from raysearch.records import ColumnQuality, DataQuality
 
@@ -19,6 +20,7 @@ DROPPED, NOT_CHOSEN = "dropped by the settings", "not among the features of the 
 BY_SETTINGS = (DROPPED, NOT_CHOSEN)
 _LEAST_FOR_ID = 50
 _MANY_MISSING = 0.5
+_KINDS = {"date": "datetime", "seconds": "time"}  # of texts that are read as something else
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -36,12 +38,14 @@ def assess(
     constant: list[str] = []
     id_like: list[str] = []
     mixed = np.zeros(table.num_rows, dtype=np.uint64)
+    plans = {plan.column: plan for plan in encoder.plans}
     for position, name in enumerate(table.column_names):
         column = table.column(position)
         array = decode(column)
         codes = _codes(array)
         mixed = _mix(mixed ^ (codes + np.uint64(position)))
-        missing = missing_mask(array)
+        plan = plans.get(name)
+        missing = _missing(array, plan, keys.get(name, ""))
         distinct = _distinct(codes, missing)
         note = encoder.left_out.get(name, "")
         if distinct <= 1 and not missing.any():
@@ -51,13 +55,14 @@ def assess(
         ):
             id_like.append(name)
             note = note or "every value differs: perhaps a row number"
+        note = note or _kept_words(plan)
         columns.append(
             ColumnQuality(
                 name=name,
-                kind=kind_of(column.type),
+                kind=_kind(column.type, plan),
                 missing=int(missing.sum()),
                 distinct=distinct,
-                used=name in encoder.columns,
+                used=plan is not None,
                 note="; ".join(part for part in (keys.get(name, ""), note) if part),
             )
         )
@@ -72,6 +77,29 @@ def assess(
         tuple(id_like),
         tuple(told),
     )
+
+
+def _kind(kind: Any, plan: Plan | None) -> str:
+    told = kind_of(kind)
+    return _KINDS.get(plan.kind, plan.kind) if told == "category" and plan is not None else told
+
+
+def _missing(array: Any, plan: Plan | None, role: str) -> npt.NDArray[np.bool_]:
+    """Return [rows] whether the cell is missing: words such as NA are among numbers, but not among texts."""
+    if kind_of(array.type) != "category":
+        return missing_mask(array)
+    if role in ("target", "anchor") or (plan is not None and plan.kind != "category"):
+        return blank_mask(array)
+    empty = pc.fill_null(pc.equal(array, ""), True)
+    return np.asarray(empty.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _kept_words(plan: Plan | None) -> str:
+    if plan is None or plan.kind != "category":
+        return ""
+    words = pa.array(plan.categories, pa.string())
+    kept = sorted(set(plan.categories) - set(spoken(words).to_pylist()))
+    return f"{listing(kept)} counted as a value, not as missing" if kept else ""
 
 
 def _codes(array: Any) -> npt.NDArray[np.uint64]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.ipc as ipc
@@ -30,7 +31,8 @@ def read_table(source: Any, role: str = "data", *, least_columns: int = 2, least
         source: a path or address ending in .csv, .csv.gz, .parquet, .pq, .arrow, .feather, .ipc or .xlsx; or
             a pandas or polars DataFrame, a pa.Table or anything with ``__arrow_c_stream__``.
         role: what the table is, for messages: "data", "test data", ...
-        least_columns: 1 for rows to predict, which need no target.
+        least_columns: 1 for rows to predict, which need no target. The columns of a CSV file then stay text,
+            as they are written: what they are was settled in training.
         least_rows: 0 for rows to predict, which may be none.
 
     Returns:
@@ -54,7 +56,7 @@ def read_table(source: Any, role: str = "data", *, least_columns: int = 2, least
 
 
 def _read_file(source: Source, role: str, least_columns: int) -> Any:
-    csv = functools.partial(read_csv, least_columns=least_columns)
+    csv = functools.partial(read_csv, least_columns=least_columns, as_written=least_columns < 2)
     readers: dict[str, Callable[[Source, str], Any]] = {
         ".csv": csv,
         ".csv.gz": csv,
@@ -103,20 +105,22 @@ def _read_excel(source: Source, role: str) -> Any:
         _check_workbook(file, source, role)
         file.seek(0)
         try:
-            frame = pd.read_excel(file, engine="calamine")
-            file.seek(0)
-            head = pd.read_excel(file, engine="calamine", header=None, nrows=1, dtype=object)
+            # A cell is what the sheet says it is: the text "01" is no number, the text "NA" not missing.
+            sheet = pd.read_excel(
+                file, engine="calamine", header=None, dtype=object, keep_default_na=False, na_values=[""]
+            )
         except Exception as error:  # calamine's own error classes are not public
             raise DataError(
                 f"{role}: {source.address} is not an Excel workbook that can be read: {brief(error)}"
             ) from error
-    if frame.shape[1] == 0:
+    filled = np.flatnonzero(sheet.notna().any(axis=1))
+    if not len(filled):
         raise DataError(f"{role}: {source.address}: the first sheet is empty")
-    # pandas renames doubled and empty names; the sheet's own ones are what the user knows.
-    told = [None if pd.isna(name) else str(name) for name in head.iloc[0]] if len(head) else []
-    names = [*told, *[None] * frame.shape[1]][: frame.shape[1]]
+    names = [None if pd.isna(name) else str(name) for name in sheet.iloc[filled[0]]]
+    # Empty rows below the last filled one are none; those above it are rows without values.
+    frame = sheet.iloc[filled[0] + 1 : filled[-1] + 1].reset_index(drop=True)
     kept = [i for i, name in enumerate(names) if name is not None or not frame.iloc[:, i].isna().all()]
-    frame = frame.iloc[:, kept].dropna(how="all", ignore_index=True)
+    frame = frame.iloc[:, kept]
     frame.columns = pd.Index([names[i] or "" for i in kept], dtype=object)
     return table_of(frame, role)
 

@@ -23,7 +23,8 @@ class Keys:
         rows: how many.
         times: [rows] sortable, none missing; or None.
         groups: [rows] str; or None.
-        test_times: times of a test table of its own, which lies behind all else; or None.
+        test_times: times of a test table of its own; or None. Rows at or after its first time, and those
+            within the purge before it, serve for nothing.
     """
 
     rows: int
@@ -47,8 +48,8 @@ def split_rows(keys: Keys, settings: SplitConfig, seed: int, *, test: bool = Tru
     """Split rows as the settings say.
 
     By time: in order of time, equal times in one part, ``purge`` distinct times left out before validation
-    and before test. By group: no group in two parts, shares as near as the groups allow. At random: a
-    permutation by ``seed``.
+    and before test, a test table of its own included. By group: no group in two parts, shares as near as the
+    groups allow. At random: a permutation by ``seed``.
 
     Args:
         test: False where a test table of its own is given, so that none is cut off here.
@@ -91,19 +92,16 @@ def _by_time(keys: Keys, settings: SplitConfig, test_size: float) -> Split:
             f"a purge of {settings.purge} needs at least {needed}; "
             f"{'lower split.purge or ' if settings.purge else ''}use --split random"
         )
-    usable = len(moments)
     if test_size:
         test_at = _cut(starts, keys.rows - round(keys.rows * test_size), 2 + 2 * settings.purge)
         usable = test_at - settings.purge
         test = order[starts[test_at] :]
     else:
-        usable -= _purged_before(keys, moments, settings.purge)
+        usable = len(moments)
+        if keys.test_times is not None and len(keys.test_times):
+            usable = int(np.searchsorted(moments, keys.test_times.min())) - settings.purge
         test = order[:0]
-    if usable < 2 + settings.purge:
-        raise DataError(
-            f"split: the purge of {settings.purge} times leaves {max(usable, 0)} different times for "
-            "training and validation; lower split.purge or split.test_size"
-        )
+    _check_usable(usable, keys, settings.purge)
     rest = int(starts[usable])
     valid_at = _cut(starts[: usable + 1], rest - round(rest * settings.valid_size), 1 + settings.purge)
     train = order[: starts[valid_at - settings.purge]]
@@ -117,12 +115,20 @@ def _cut(starts: Ints, wanted: int, least: int) -> int:
     return least + int(np.argmin(np.abs(candidates - wanted)))
 
 
-def _purged_before(keys: Keys, moments: Any, purge: int) -> int:
-    """Return how many last times lie within ``purge`` steps of a test table that begins later."""
-    if keys.test_times is None or not purge or not len(keys.test_times):
-        return 0
-    begin = keys.test_times.min()
-    return purge if moments[-1] < begin else 0
+def _check_usable(usable: int, keys: Keys, purge: int) -> None:
+    """Refuse too few different times before the test."""
+    if usable >= 2 + purge:
+        return
+    left = f"{max(usable, 0)} different times for training and validation, at least {2 + purge} are needed"
+    if keys.test_times is None:
+        raise DataError(
+            f"split: the purge of {purge} times leaves {left}; lower split.purge or split.test_size"
+        )
+    raise DataError(
+        f"split: the test table begins at {keys.test_times.min()}, which with a purge of {purge} times "
+        f"leaves {left}; bring rows from before the test{', lower split.purge' if purge else ''} "
+        "or use --split random"
+    )
 
 
 def _by_group(groups: Any, order: Ints, test_size: float, valid_size: float) -> Split:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,15 @@ class Transform:
     Attributes:
         kind: none, log, log1p or asinh.
         anchor: a column; with kind log the growth log(target / anchor) is modelled.
+        centre, scale: what lies in the middle of the modelled training rows, and how far they spread (a power
+            of two, so that nothing is lost by it). Boosters are given the distance from the one in units of
+            the other: they keep labels in 32 bits, in which 1,600,000,001 and 1,600,000,050 are the same.
     """
 
     kind: str = "none"
     anchor: str | None = None
+    centre: float = 0.0
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -58,6 +63,22 @@ class Transform:
             return np.expm1(values)
         return np.sinh(values) if self.kind == "asinh" else values.copy()
 
+    def fitted(self, y: npt.ArrayLike, anchor: npt.ArrayLike | None = None) -> Transform:
+        """Return the transform with centre and scale of training rows [rows]."""
+        low, centre, high = np.quantile(self.forward(y, anchor), [0.25, 0.5, 0.75])
+        spread = high - low or np.ptp(self.forward(y, anchor))
+        usable = np.isfinite(spread) and spread > 0
+        exponent = float(np.clip(np.round(np.log2(spread)), -1000, 1000)) if usable else 0.0
+        return replace(self, centre=float(centre), scale=2.0**exponent)
+
+    def standardise(self, z: Floats) -> Floats:
+        """Return modelled values as boosters are given them."""
+        return np.asarray((z - self.centre) / self.scale)
+
+    def restore(self, values: Floats) -> Floats:
+        """Return the modelled values of what boosters predict."""
+        return np.asarray(values * self.scale + self.centre)
+
     def name(self, target: str) -> str:
         """Return what people call the modelled scale: ``nav_log``, ``log(demand)``, or the target itself."""
         if self.anchor is not None:
@@ -66,12 +87,13 @@ class Transform:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types, fit for JSON."""
-        return {"kind": self.kind, "anchor": self.anchor}
+        return {"kind": self.kind, "anchor": self.anchor, "centre": self.centre, "scale": self.scale}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Transform:
         """Rebuild what ``to_json`` returned."""
-        return cls(kind=str(plain["kind"]), anchor=plain.get("anchor"))
+        numbers = {key: float(plain[key]) for key in ("centre", "scale")}
+        return cls(kind=str(plain["kind"]), anchor=plain.get("anchor"), **numbers)
 
     def _anchors(self, anchor: npt.ArrayLike | None, values: Floats) -> Floats:
         if anchor is None:

@@ -29,9 +29,10 @@ class ServedForecaster(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """Return columns ``q0.05``, ``q0.5``, ... in the target's units, one row for each row given."""
         table = pd.DataFrame(model_input).copy(deep=False)
         for name, kind in self.forecaster.input_columns.items():
-            # pandas writes dates to JSON as milliseconds; every other conversion is the forecaster's.
+            # pandas writes dates to JSON as milliseconds, which are instants whatever zone they were in;
+            # every other conversion is the forecaster's.
             if kind == "datetime" and name in table and pd.api.types.is_numeric_dtype(table[name].dtype):
-                table[name] = pd.to_datetime(table[name], unit="ms")
+                table[name] = pd.to_datetime(table[name], unit="ms", utc=True)
         return self.forecaster.predict(table)
 
 

@@ -206,10 +206,42 @@ def test_a_test_table_is_checked_too(frame, tmp_path):
         prepare(config(time="day", test_path=str(tmp_path / "n.parquet")), frame)
 
 
-def test_a_test_table_that_begins_too_early_is_told(frame, tmp_path):
-    frame.to_parquet(tmp_path / "t.parquet")
-    made = prepare(config(time="day", test_path=str(tmp_path / "t.parquet")), frame)
-    assert any("begins before" in text for text in made.quality.warnings)
+@pytest.mark.parametrize("purge", [0, 7])
+def test_rows_not_before_a_test_table_are_left_out_and_told(frame, tmp_path, purge):
+    begin = pd.Timestamp("2022-03-15")
+    test = frame[frame["day"] >= begin].sample(frac=1, random_state=0)
+    test.to_parquet(tmp_path / "t.parquet")
+    settings = config(
+        time="day", group="store", split={"purge": purge}, test_path=str(tmp_path / "t.parquet")
+    )
+    made = prepare(settings, frame)
+    seen = slice(0, made.parts["valid"][1])
+    assert made.times[seen].max() < np.datetime64(begin - pd.Timedelta(days=purge))
+    after = int((frame["day"][frame["y [€]"].notna()] >= begin).sum())
+    assert made.facts.split["purged"] >= after and (purge > 0) == (made.facts.split["purged"] > after)
+    told = [text for text in made.quality.warnings if text.startswith("test data: begins at 2022-03-15")]
+    assert len(told) == 1 and f"{after:,} rows of the data are not before it" in told[0]
+
+
+def test_rows_of_a_test_table_come_in_order_of_time_with_all_that_belongs_to_them(frame, tmp_path):
+    later = frame.assign(day=frame["day"] + pd.Timedelta(days=365)).sample(frac=1, random_state=1)
+    later = later.reset_index(drop=True)
+    later.to_parquet(tmp_path / "t.parquet")
+    made = prepare(config(time="day", group="store", test_path=str(tmp_path / "t.parquet")), frame)
+    start, stop = made.parts["test"]
+    assert stop - start == N - 5 and (np.diff(made.times[start:]) >= np.timedelta64(0)).all()
+    rows = later.iloc[made.positions[start:] - N]
+    equal = rows["day"].to_numpy()[1:] == rows["day"].to_numpy()[:-1]
+    assert (np.diff(rows.index)[equal] > 0).all()  # equal times stay in the order of the file
+    assert np.array_equal(rows["day"].to_numpy("datetime64[us]"), made.times[start:])
+    assert np.array_equal(rows["y [€]"].to_numpy(), made.table["target"].to_numpy()[start:])
+    assert np.array_equal(rows["store"].fillna("(missing)").to_numpy(str), made.groups[start:])
+    odd = made.encoder.names.index('it\'s "odd" [x]')
+    assert np.array_equal(rows['it\'s "odd" [x]'].to_numpy(), made.table.column(odd).to_numpy()[start:])
+    at_random = prepare(
+        config(time="day", split={"by": "random"}, test_path=str(tmp_path / "t.parquet")), frame
+    )
+    assert (np.diff(at_random.positions[start:]) > 0).all()
 
 
 def test_no_table_at_all_is_refused():

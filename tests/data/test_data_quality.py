@@ -127,3 +127,22 @@ def test_digest_does_not_look_at_chunks_or_slices(tmp_path):
     assert table_digest(read_table(tmp_path / "a.parquet")) == table_digest(
         read_table(tmp_path / "a.parquet")
     )
+
+
+def test_words_for_nothing_are_missing_among_numbers_and_values_among_texts():
+    table = pa.table(
+        {
+            "n": ["1", "2", "NA", "-"] * 10,
+            "d": ["2024-01-01", "2024-02-02", "NA", None] * 10,
+            "c": ["NA", "x", "", None] * 10,
+            "y": ["1.5", "2", "3", "NA"] * 10,
+        }
+    )
+    made = assess(
+        table, Encoder.fit(table, ["n", "d", "c"]), keys={"y": "target"}, without_target=10, warnings=[]
+    )
+    n, d, c, y = made.columns
+    assert (n.kind, n.missing, n.distinct) == ("number", 20, 2)
+    assert (d.kind, d.missing) == ("datetime", 20)
+    assert (c.kind, c.missing, c.note) == ("category", 20, "'NA' counted as a value, not as missing")
+    assert y.missing == 10

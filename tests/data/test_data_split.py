@@ -101,6 +101,33 @@ def test_purge_before_a_test_table_that_begins_later():
     assert split.valid.max() == 94 and not len(split.test) and split.purged == 10
 
 
+@settings(deadline=None)
+@given(
+    times=st.lists(st.integers(0, 60), min_size=60, max_size=300),
+    begin=st.integers(20, 80),
+    purge=st.integers(0, 21),
+)
+def test_rows_not_before_a_test_table_or_within_its_purge_serve_for_nothing(times, begin, purge):
+    times = np.array(times, dtype=np.float64)
+    keys = Keys(len(times), times=times, test_times=np.array([begin + 3.0, begin]))
+    try:
+        split = split_rows(keys, cut("time", purge=purge), 0, test=False)
+    except DataError:
+        assume(False)
+    assert_disjoint(split, len(times))
+    last = times[np.concatenate([split.train, split.valid])].max()
+    moments = np.unique(times)
+    assert last < begin and ((moments > last) & (moments < begin)).sum() == purge
+
+
+def test_a_test_table_that_leaves_nothing_is_refused():
+    times = np.arange(100.0)
+    for begin, purge in ((0.0, 0), (1.0, 0), (22.0, 21), (-5.0, 0)):
+        keys = Keys(100, times=times, test_times=np.array([begin]))
+        with pytest.raises(DataError, match=f"test table begins at {begin}.*bring rows from before the test"):
+            split_rows(keys, cut("time", purge=purge), 0, test=False)
+
+
 @pytest.mark.parametrize(
     ("keys", "settings_", "told"),
     [

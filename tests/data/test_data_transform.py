@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysearch.data import Transform
+from raysearch.data.transform import KINDS
 from raysearch.errors import DataError
 
 positive = st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=20)
@@ -63,3 +64,24 @@ def test_inputs_are_not_changed():
     y = np.array([1.0, 2.0])
     Transform().forward(y)[0] = 9.0
     assert y[0] == 1.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_boosters_are_given_the_distance_from_the_middle(kind):
+    y = 1.6e9 + np.random.default_rng(0).normal(size=500) * 3
+    transform = Transform(kind).fitted(y)
+    z = transform.forward(y)
+    given_to = transform.standardise(z)
+    assert abs(np.median(given_to)) < 1e-6
+    assert 0.3 < np.ptp(np.quantile(given_to, [0.25, 0.75])) < 3
+    assert np.ptp(given_to.astype(np.float32) - given_to) < 1e-5, "boosters keep 32 bits"
+    assert np.allclose(transform.inverse(transform.restore(given_to)), y, rtol=1e-12, atol=1e-3)
+    assert Transform.from_json(json.loads(json.dumps(transform.to_json()))) == transform
+
+
+@pytest.mark.parametrize("y", [[3.0] * 5, [0.0] * 9 + [1e300], [1e-300, 2e-300], [-8e307, 8e307], [7.0]])
+def test_odd_spreads_have_a_scale_too(y):
+    transform = Transform().fitted(np.array(y))
+    given_to = transform.standardise(np.array(y))
+    assert np.isfinite(given_to).all() and np.abs(given_to).max() < 1e30
+    assert np.allclose(transform.restore(given_to), y, rtol=1e-12)

@@ -152,3 +152,16 @@ def test_transforms_are_told_in_the_targets_units(study, table, transform):
     done = study(table, data__transform=transform, study__name=transform)
     assert done.best.score < 2
     assert done.forecaster.predict(table)["q0.5"].mean() == pytest.approx(20, abs=2)
+
+
+@pytest.mark.parametrize("model", ["lightgbm", "xgboost"])
+def test_a_target_far_from_zero_is_learnt_as_well_as_one_around_it(study, model):
+    """Boosters keep labels in 32 bits, in which 1,600,000,001 and 1,600,000,050 are the same."""
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=600), rng.normal(size=600)
+    losses = []
+    for offset, unit in ((0.0, 1.0), (1.6e9, 1.0), (0.0, 1e-300), (0.0, 1e300)):
+        frame = pd.DataFrame({"x": x, "demand": offset + (3 * x + noise) * unit})
+        done = study(frame, search__model=model, search__trials=1, study__name=f"s{len(losses)}")
+        losses.append(done.test.metrics["pinball_loss_avg"] / unit)
+    assert losses == pytest.approx([losses[0]] * 4, rel=0.02)
