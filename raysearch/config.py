@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raysearch.addresses import hide_secrets
 from raysearch.config_rules import (
     ENGINES,
     MODELS,
@@ -241,16 +242,17 @@ def _parse_settings(settings: typing.Sequence[str], problems: Problems) -> dict[
     kinds = {section: typing.get_type_hints(kind) for section, kind in typing.get_type_hints(Config).items()}
     parsed: dict[str, dict[str, Any]] = {}
     for setting in settings:
+        told = hide_secrets(setting)
         name, equals, text = setting.partition("=")
         section, dot, key = name.strip().partition(".")
         if not (equals and dot):
-            problems.add(f"--set {setting}: expected section.key=value, e.g. --set search.trials=50")
+            problems.add(f"--set {told}: expected section.key=value, e.g. --set search.trials=50")
             continue
         kind = kinds.get(section, {}).get(key)
         try:
             parsed.setdefault(section, {})[key] = _parse_value(text, kind)
         except YamlError as error:
-            problems.add(f"--set {setting}: the value is not valid YAML: {error}")
+            problems.add(f"--set {told}: the value is not valid YAML: {hide_secrets(str(error))}")
     return parsed
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import reprlib
 import types
 import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from raysearch.addresses import hide_secrets
 from raysearch.errors import Problems, listing, nearest
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ TRANSFORMS = ("none", "log", "log1p", "asinh")
 SPLITS = ("auto", "random", "time", "group")
 SCHEDULERS = ("asha", "median", "none")
 ENGINES = ("ray", "inline")
+LEDGER_VARIABLE = "RAYSEARCH_LEDGER"  # the ledger's address, where it must not be kept or shown
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 _NAME_BYTES = 150  # file systems allow 255; endings and temporary names are added
@@ -87,11 +90,16 @@ def _check_study(study: StudyConfig, problems: Problems) -> None:
         )
     if not study.home:
         problems.add("study.home: got '', must be a directory or an address")
-    if "://" in study.home and not study.ledger:
+    if "://" in study.home and not ledger_of(study):
         problems.add(
-            f"study.ledger: home is the address {study.home}, which cannot hold a journal file; "
-            "give a database, e.g. --ledger postgresql+psycopg://user@host/db"
+            f"study.ledger: home is the address {hide_secrets(study.home)}, which cannot hold a journal "
+            f"file; give a database, e.g. --ledger postgresql+psycopg://user@host/db, or {LEDGER_VARIABLE}"
         )
+
+
+def ledger_of(study: StudyConfig) -> str | None:
+    """Return the database that a study's trials are written to; None: a file of the study's own."""
+    return study.ledger or os.environ.get(LEDGER_VARIABLE) or None
 
 
 def is_study_name(name: str) -> bool:

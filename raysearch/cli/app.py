@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 import raysearch
+from raysearch.addresses import hide_secrets
 from raysearch.cli.guard import guarded
 from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS, with_flags
 
 app = typer.Typer(
     name="raysearch",
-    help="Tuned quantile forecasters with intervals that cover what they claim, and a record of every trial.",
+    help="Tuned quantile forecasters, how often their intervals hold, and a record of every trial.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -159,7 +160,8 @@ def predict(
     if json:
         print_json(dataclasses.asdict(done))
     else:
-        tell(f"{done.rows:,} rows with {', '.join(done.columns)} written to {done.path}")
+        rows = "1 row" if done.rows == 1 else f"{done.rows:,} rows"
+        tell(f"{rows} with {', '.join(done.columns)} written to {done.path}")
 
 
 @app.command()
@@ -171,7 +173,7 @@ def studies(home: Home = _HOME, json: Json = False, debug: Debug = False) -> Non
 
     rows = list_studies(home)
     if json:
-        print_json({"home": home, "studies": [dataclasses.asdict(row) for row in rows]})
+        print_json({"home": hide_secrets(home), "studies": [dataclasses.asdict(row) for row in rows]})
     else:
         tell_studies(rows, home)
 

@@ -31,8 +31,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except RaysearchError as error:
             _tell(error, str(error), given)
             raise typer.Exit(INTERRUPTED if isinstance(error, InterruptedStudyError) else 1) from None
-        except KeyboardInterrupt:
-            typer.secho("interrupted", err=True, fg="yellow")
+        except KeyboardInterrupt as error:
+            typer.secho(f"interrupted; {error}" if str(error) else "interrupted", err=True, fg="yellow")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # The reader of our output has gone; what is still buffered has nowhere to go.

@@ -197,10 +197,28 @@ RECORD_FLAGS = (
 STUDY_FLAGS = (
     Flag("--study", "study.name", str, "Name of the study (default: a readable one is made up)", _RECORD),
     Flag("--home", "study.home", str, "Where studies live: directory or address (default studies)", _RECORD),
-    Flag("--ledger", "study.ledger", str, "Database for the trials (default: a file in the study)", _RECORD),
+    Flag(
+        "--ledger",
+        "study.ledger",
+        str,
+        "Database for the trials (default RAYSEARCH_LEDGER, else a file in the study)",
+        _RECORD,
+    ),
 )
 TUNE_FLAGS = (*DATA_FLAGS, *SEARCH_FLAGS, *BUDGET_FLAGS, *PLACE_FLAGS, *STUDY_FLAGS, *RECORD_FLAGS)
-RESUME_FLAGS = tuple(_as_before(flag) for flag in (*BUDGET_FLAGS, *PLACE_FLAGS, *RECORD_FLAGS))
+# Studies keep no secrets: what was taken out of these addresses is given again.
+_AGAIN = {
+    "data.path": "The same table, where its address holds a secret",
+    "data.test_path": "The same test rows",
+}
+_AGAIN |= {"study.ledger": "The same database, where its address holds a password (or RAYSEARCH_LEDGER)"}
+AGAIN_FLAGS = tuple(
+    replace(flag, text=_AGAIN[flag.setting]) for flag in (*DATA_FLAGS, *STUDY_FLAGS) if flag.setting in _AGAIN
+)
+RESUME_FLAGS = (
+    *(_as_before(flag) for flag in (*BUDGET_FLAGS, *PLACE_FLAGS, *RECORD_FLAGS)),
+    *AGAIN_FLAGS,
+)
 
 
 def with_flags(flags: Sequence[Flag]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -6,9 +6,10 @@ import subprocess
 
 import typer
 
+from raysearch.addresses import hide_secrets
 from raysearch.cli.words import print_json
 from raysearch.config import load_config
-from raysearch.tracking import check_reachable, hide_password, resolve_uri, ui_command
+from raysearch.tracking import check_reachable, resolve_uri, ui_command
 
 
 def serve_ui(tracking_uri: str | None, host: str, port: int, *, json: bool) -> None:
@@ -17,11 +18,11 @@ def serve_ui(tracking_uri: str | None, host: str, port: int, *, json: bool) -> N
     assert uri is not None  # tracking is on by default
     check_reachable(uri)
     remote = uri.startswith("http")
-    address = hide_password(uri) if remote else f"http://{host}:{port}"
+    address = hide_secrets(uri) if remote else f"http://{host}:{port}"
     if json:
-        print_json({"url": address, "tracking_uri": hide_password(uri)})
+        print_json({"url": address, "tracking_uri": hide_secrets(uri)})
     else:
-        typer.echo(f"MLflow of {hide_password(uri)} at {address} (Ctrl-C ends it)")
+        typer.echo(f"MLflow of {hide_secrets(uri)} at {address} (Ctrl-C ends it)")
     process = subprocess.Popen(ui_command(uri, host, port))
     try:
         code = process.wait()

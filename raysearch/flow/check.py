@@ -8,12 +8,12 @@ from typing import Any
 
 from raysearch.config import Config
 from raysearch.data import prepare
+from raysearch.flow.places import knock, with_ledger
 from raysearch.models import TUNABLE
 from raysearch.records import DataQuality, DatasetFacts
 from raysearch.space import SearchSpace, load_space
-from raysearch.study.cluster import check_address, check_fits
 from raysearch.study.home import Home
-from raysearch.tracking import check_reachable, resolve_uri
+from raysearch.tracking import resolve_uri
 
 # Measured on two cores with trials of the default spaces: nanoseconds of one core for each row, feature,
 # level and boosting round. Wide and deep parameters take longer, early stopping makes it shorter: an order of
@@ -50,13 +50,8 @@ def check(config: Config, table: Any = None) -> Plan:
         RaysearchError: as ``tune`` would.
     """
     space = load_space(config.search.model, config.search.space)
-    check_fits(config.compute)
-    if config.compute.engine == "ray":
-        check_address(config.compute.address)
+    knock(with_ledger(config))
     Home(config.study.home).check_free(config.study.name)
-    uri = resolve_uri(config.tracking)
-    if uri is not None:
-        check_reachable(uri)
     dataset = prepare(config, table)
     slots = _slots(config)
     cells = dataset.facts.split["train"] * len(dataset.encoder.names)
@@ -68,7 +63,7 @@ def check(config: Config, table: Any = None) -> Plan:
         slots=slots,
         seconds=_seconds(config, space, cells, slots),
         memory_gb=_memory_gb(dataset.table.nbytes, cells, slots, len(config.search.levels)),
-        tracking_uri=uri,
+        tracking_uri=resolve_uri(config.tracking),
     )
 
 

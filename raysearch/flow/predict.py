@@ -33,6 +33,8 @@ def predict_file(forecaster: Forecaster, data: str, out: str) -> Predicted:
     path = Path(out)
     if path.suffix not in (".parquet", ".csv"):
         raise DataError(f"--out {out}: must end in .parquet or .csv")
+    if "://" not in data and Path(data).exists() and path.exists() and path.samefile(data):
+        raise DataError(f"--out {out}: that is the table to predict; name another file")
     if not path.absolute().parent.is_dir():
         raise DataError(f"--out {out}: there is no directory {path.parent}")
     rows = read_table(data, role="rows to predict", least_columns=1, least_rows=0)

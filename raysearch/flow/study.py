@@ -223,7 +223,7 @@ def open_study(name: str, home: str = "studies") -> Forecaster:
     try:
         return load_forecaster(place.paths(name).model)
     except NoForecasterError:
-        again = resume_command(name, home)
+        again = resume_command(name, place.address)
         raise StudyError(f"study {name!r} has no model yet; `{again}` goes on with it") from None
 
 

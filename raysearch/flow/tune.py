@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow.feather
 
 import raysearch
+from raysearch.addresses import hide_secrets
 from raysearch.config import Config, make_config
 from raysearch.data import prepare, read_table
-from raysearch.errors import DataError, InterruptedStudyError, TrackingError
+from raysearch.errors import DataError, InterruptedStudyError, TrackingError, resume_command
 from raysearch.flow.closing import close_study
 from raysearch.flow.display import Display, SearchBegins, Silent
 from raysearch.flow.environment import describe_environment
 from raysearch.flow.job import Clock, Job
+from raysearch.flow.places import complete, knock, to_keep, with_ledger
 from raysearch.flow.signals import first_signal, termination_as_interrupt
 from raysearch.flow.study import Study
 from raysearch.logs import chatter_to
 from raysearch.space import SearchSpace, load_space, parse_space
-from raysearch.study.cluster import Cluster, check_address, check_fits, connected
+from raysearch.study.cluster import Cluster, connected
 from raysearch.study.conductor import Conductor, Limits, Watcher
 from raysearch.study.home import Home
 from raysearch.study.kept import KeptModels
@@ -30,10 +31,7 @@ from raysearch.study.ledger import Ledger, forget, make_sampler, open_storage
 from raysearch.tracking import (
     StudyInfo,
     Tracker,
-    check_reachable,
-    hide_password,
     open_tracker,
-    resolve_uri,
 )
 
 _CONTINUED = (
@@ -57,8 +55,9 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     """
     clock = Clock.start(config.search.time_budget_s, spent_s)
     display = display or Silent()
+    config = with_ledger(config)
     space = load_space(config.search.model, config.search.space)
-    _check_addresses(config)
+    knock(config)
     home = Home(config.study.home)
     home.check_free(config.study.name)
     display.phase("reading the table")
@@ -70,7 +69,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
             "version": raysearch.__version__,
             "digest": dataset.facts.digest,
             "in_memory": table is not None,
-            "config": _from_anywhere(config).to_dict(),
+            "config": to_keep(config).to_dict(),
             "spaces": [part.content for part in space.spaces],
         },
         fallback=f"{config.search.model}-{config.data.target}",
@@ -117,11 +116,11 @@ def resume(
     if asked_to_record.get("uri") is not None and asked_to_record.get("enabled") is None:
         sections["tracking"]["enabled"] = True  # a store is named for a study that had no record so far
     sections["study"].update(home=home, name=name)
-    config = make_config(sections, in_memory=about.in_memory)
+    config = complete(make_config(sections, in_memory=about.in_memory), about)
     clock = Clock.start(config.search.time_budget_s, spent_s)
     display = display or Silent()
     space = SearchSpace(tuple(parse_space(content) for content in about.spaces))
-    _check_addresses(config)
+    knock(config)
     display.phase("reading the table")
     table = read_table(str(place.paths(name).table)) if about.in_memory else None
     dataset = prepare(config, table)
@@ -136,49 +135,33 @@ def resume(
     return _run(job, display, lambda: place.update(job.about))
 
 
-def _check_addresses(config: Config) -> None:
-    """Knock at the addresses that the study will need, before anything is read or made."""
-    check_fits(config.compute)
-    if config.compute.engine == "ray":
-        check_address(config.compute.address)
-    uri = resolve_uri(config.tracking)
-    if uri is not None:
-        check_reachable(uri)
-
-
-def _from_anywhere(config: Config) -> Config:
-    """Return the settings as a study keeps them: files and the record are found again from any directory."""
-    data = config.data
-    config = config.replace("data", path=_absolute(data.path), test_path=_absolute(data.test_path))
-    uri = resolve_uri(config.tracking)
-    if uri is not None and hide_password(uri) == uri:  # a password stays where it came from
-        config = config.replace("tracking", uri=uri)
-    return config
-
-
-def _absolute(path: str | None) -> str | None:
-    return str(Path(path).expanduser().absolute()) if path and Path(path).expanduser().is_file() else path
-
-
 def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
     """Run the study; ``begin`` is called when all that can be refused has been accepted."""
     home, name = job.home, job.about.name
     with home.locked(name) as paths, chatter_to(paths.log), termination_as_interrupt():
         display.study_made(name, paths.log)
         tracker = open_tracker(job.config.tracking)
-        status = "FAILED"
+        status, begun = "FAILED", False
         notes: tuple[str, ...] = ()
+
+        def begins() -> None:
+            nonlocal begun
+            begun = True
+            begin()
+
         try:
             ledger = _open_ledger(job)
             conductor = _conductor(job, ledger, (tracker, display))
             with _connected(job, conductor, display) as cluster:
-                _start_record(tracker, _info(job), begin)
+                _start_record(tracker, _info(job), begins)
                 tracker.reconcile(ledger.results, ledger.release_lost())
                 _search(job, conductor, ledger, _begins(job, ledger, tracker, cluster), (cluster, display))
             study, status = close_study(job, conductor, ledger, tracker, display)
-        except (KeyboardInterrupt, InterruptedStudyError):
+        except (KeyboardInterrupt, InterruptedStudyError) as error:
             tracker.study_ended("KILLED", None, (), None, None)
             status = "KILLED"
+            if begun and isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(f"`{resume_command(name, home.address)}` goes on") from None
             raise
         finally:
             if status == "FAILED":
@@ -273,7 +256,7 @@ def _begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None)
         quality=job.dataset.quality,
         dashboard=cluster.dashboard if cluster else "",
         slots=cluster.slots if cluster else 1,
-        tracking_uri=hide_password(tracker.uri) if tracker.uri else None,
+        tracking_uri=hide_secrets(tracker.uri) if tracker.uri else None,
         ended=ledger.results,
         trials=job.config.search.trials,
         time_budget_s=job.config.search.time_budget_s,

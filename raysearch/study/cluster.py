@@ -48,12 +48,12 @@ def check_address(address: str | None) -> None:
             "supported, for Ray Tune does not run over them)"
         )
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise ClusterError(f"--address {address}: must be HOST:PORT such as 10.0.0.5:6379, or auto")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=3) as connection:
             answers = _speaks_grpc(connection)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host, such as a..b
         raise ClusterError(
             f"--address {address}: no Ray cluster answers there ({error}); start one with `ray start "
             "--head`, or leave --address out for an own local Ray"
@@ -74,8 +74,8 @@ def check_fits(compute: ComputeConfig) -> None:
     cores = os.cpu_count() or 1
     if compute.engine == "ray" and compute.address is None and compute.cpus_per_trial > cores:
         raise ClusterError(
-            f"--cpus-per-trial {compute.cpus_per_trial}: this machine has {cores} cores; give at most as many, "
-            "or --address of a larger cluster"
+            f"--cpus-per-trial {compute.cpus_per_trial}: this machine has {cores} cores; give at most as "
+            "many, or --address of a larger cluster"
         )
 
 
@@ -143,7 +143,7 @@ def _check_same(address: str | None, connected_to: str) -> None:
     if address in (None, "auto", connected_to):
         return
     (host, _, port), (there, _, its_port) = str(address).rpartition(":"), connected_to.rpartition(":")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UnicodeError):
         found = socket.gethostbyname(host.strip("[]"))
         if port == its_port and (found.startswith("127.") or found == socket.gethostbyname(there)):
             return

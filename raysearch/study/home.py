@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -16,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from raysearch.addresses import below, hide_secrets, is_incomplete, without_secrets
 from raysearch.config import StudyConfig, is_study_name
 from raysearch.errors import RaysearchError, StudyError, listing, nearest, resume_command
 from raysearch.study.paths import StudyPaths
@@ -57,7 +57,7 @@ class Home:
 
     def __init__(self, home: str) -> None:
         self._address = home.rstrip("/")
-        self.address = _shown(self._address)  # as it is told: what it holds of keys is left out
+        self.address = hide_secrets(self._address)  # as it is told
         self._remote = "://" in home
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         if self._remote:
@@ -72,7 +72,7 @@ class Home:
 
     def told_path(self, path: Path) -> str:
         """Return where the user finds ``path``: its place at the address, for a remote home."""
-        return f"{self.address}/{path.relative_to(self.root)}" if self._remote else str(path)
+        return below(self.address, str(path.relative_to(self.root))) if self._remote else str(path)
 
     def names(self) -> list[str]:
         """Return the names of the studies, sorted."""
@@ -221,6 +221,8 @@ class Home:
     def _filesystem(self) -> tuple[Any, str]:
         from raysearch.data import open_filesystem
 
+        if is_incomplete(self._address):
+            raise StudyError(f"--home {self.address}: *** stands where a secret was; give the whole address")
         return open_filesystem(self._address)
 
     def _entries(self) -> set[str]:
@@ -232,7 +234,7 @@ class Home:
         try:
             yield
         except OSError as error:
-            reason = error.strerror or str(error).replace(self._address, self.address)
+            reason = error.strerror or without_secrets(str(error), self._address)
             raise StudyError(f"--home {self.address}: cannot be {done}: {reason}") from None
 
 
@@ -266,12 +268,6 @@ def _lock(file: IO[str]) -> bool:
         else:
             return True
     return False
-
-
-def _shown(address: str) -> str:
-    """Return an address without user, password and query; they can hold keys."""
-    scheme, found, rest = address.partition("://")
-    return f"{scheme}://{re.split('[?]', rest.rpartition('@')[2])[0]}" if found else address
 
 
 def _free_name(fallback: str, taken: set[str]) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import re
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
+from raysearch.addresses import hide_secrets, is_incomplete, without_secrets
+from raysearch.config_rules import LEDGER_VARIABLE
 from raysearch.errors import StudyError
 
 
@@ -29,18 +30,72 @@ def open_storage(journal: Path, database: str | None) -> BaseStorage:
             raise StudyError(f"ledger: {journal} cannot be read: {_first_line(error)}") from None
     try:
         return RDBStorage(database, engine_kwargs=_engine_settings(database))
-    except ImportError as error:
-        raise StudyError(
+    except Exception as error:
+        raise _refused(database, error) from None
+
+
+def check_database(database: str) -> None:
+    """Knock at the database of a ledger; nothing is made there.
+
+    Raises:
+        StudyError: when it cannot be reached, or written.
+    """
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.engine import make_url
+
+    try:
+        address = make_url(database)
+        in_file = address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:")
+        if in_file and not _check_file(Path(str(address.database))):
+            return  # SQLite would make the file
+        engine = create_engine(database, **_engine_settings(database))
+        try:
+            inspect(engine).get_table_names()
+        finally:
+            engine.dispose()
+    except Exception as error:
+        raise _refused(database, error) from None
+
+
+def holds_study(database: str, name: str) -> bool:
+    """Tell whether a database has the Optuna study of that name."""
+    storage = open_storage_to_read(Path(), database)
+    try:
+        return storage is not None and storage.get_study_id_from_name(name) >= 0
+    except KeyError:
+        return False
+
+
+def _check_file(path: Path) -> bool:
+    """Tell whether the file of a SQLite database is there.
+
+    Raises:
+        OSError: it cannot be made, or not be written.
+    """
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OSError(f"the directory {path.parent} is not there, or cannot be written")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise OSError(f"{path} cannot be written")
+    return path.exists()
+
+
+def _refused(database: str, error: Exception) -> StudyError:
+    """Return in words why a database cannot be used."""
+    if isinstance(error, ImportError):
+        return StudyError(
             f"ledger: the driver for {_shown(database)} is not installed ({error.name}); "
             "for PostgreSQL: pip install 'raysearch[postgres]'"
-        ) from None
-    except Exception as error:
-        reason = _without_secrets(_first_line(error), database)
-        raise StudyError(f"ledger: cannot open the database {_shown(database)}: {reason}") from None
+        )
+    reason = without_secrets(_first_line(error), database)
+    return StudyError(f"ledger: cannot open the database {_shown(database)}: {reason}")
 
 
 def open_storage_to_read(journal: Path, database: str | None) -> BaseStorage | None:
     """Return the storage without mending or making anything; None where it cannot be read."""
+    if is_incomplete(database):
+        database = os.environ.get(LEDGER_VARIABLE)
+        if not database:
+            return None
     if database is None and not journal.exists():
         return None
     try:
@@ -64,21 +119,10 @@ def _engine_settings(database: str) -> dict[str, Any]:
 
 
 def _shown(database: str) -> str:
-    """Return the address without user, password and query: they belong in no message."""
-    scheme, found, rest = database.partition("://")
-    if not found:
+    """Return the address as it may be told."""
+    if "://" not in database:
         return "(an address such as sqlite:////path/trials.db or postgresql+psycopg://user@host/db is needed)"
-    return f"{scheme}://{re.split('[?&]', rest.rpartition('@')[2])[0]}"
-
-
-def _without_secrets(text: str, database: str) -> str:
-    """Return ``text`` without what of the database's address is secret, however a driver has quoted it."""
-    rest = database.partition("://")[2] or database
-    secrets = {database, rest, rest.rpartition("@")[0].partition(":")[2], *re.split("[?&]", rest)[1:]}
-    secrets |= {unquote(secret) for secret in secrets}
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
+    return hide_secrets(database)
 
 
 def _first_line(error: BaseException) -> str:

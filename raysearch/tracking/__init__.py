@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from raysearch.config import TrackingConfig
 from raysearch.tracking.address import resolve_uri, ui_command
-from raysearch.tracking.names import hide_password, metric_key
+from raysearch.tracking.experiment import check_experiment
+from raysearch.tracking.names import metric_key
 from raysearch.tracking.preflight import check_reachable
 from raysearch.tracking.tracker import NullTracker, StudyInfo, Tracker
 
@@ -12,8 +13,8 @@ __all__ = [
     "NullTracker",
     "StudyInfo",
     "Tracker",
+    "check_experiment",
     "check_reachable",
-    "hide_password",
     "metric_key",
     "open_tracker",
     "resolve_uri",

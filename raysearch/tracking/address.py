@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from raysearch.addresses import hide_secrets
 from raysearch.config import TrackingConfig
 from raysearch.errors import TrackingError
-from raysearch.tracking.names import hide_password
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 DATABASES = ("postgresql", "mysql", "mssql")
@@ -45,11 +45,13 @@ def sqlite_path(uri: str) -> Path | None:
     if scheme(uri) != "sqlite":
         return None
     if not uri.startswith(_SQLITE):
-        raise TrackingError(f"tracking address {uri}: expected sqlite:///FILE, e.g. {DEFAULT_URI}. {WITHOUT}")
+        raise TrackingError(
+            f"tracking address {hide_secrets(uri)}: expected sqlite:///FILE, e.g. {DEFAULT_URI}. {WITHOUT}"
+        )
     name = uri[len(_SQLITE) :].partition("?")[0]
     if not name or name == ":memory:":
         raise TrackingError(
-            f"tracking address {uri}: a database in memory is lost at the end; name a file, "
+            f"tracking address {hide_secrets(uri)}: a database in memory is lost at the end; name a file, "
             f"e.g. {DEFAULT_URI}. {WITHOUT}"
         )
     return Path(os.path.normpath(Path.cwd() / name))
@@ -93,7 +95,7 @@ def refuse_file_store(uri: str) -> None:
     known = scheme(uri)
     if known in ("http", "https", "sqlite", "databricks", *DATABASES):
         return
-    shown = hide_password(uri)
+    shown = hide_secrets(uri)
     if known == "postgres":
         raise TrackingError(
             f"tracking address {shown}: write postgresql:// instead of postgres://. {WITHOUT}"

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from raysearch.addresses import hide_secrets, without_secrets
 from raysearch.errors import TrackingError
 from raysearch.records import StudyResult, TrialResult
 from raysearch.tracking.address import WITHOUT
 from raysearch.tracking.mlflow_quiet import SETTINGS
-from raysearch.tracking.names import hide_password
 from raysearch.tracking.preflight import check_reachable
 from raysearch.tracking.store import open_store, refused
 from raysearch.tracking.study_run import StudyRun, open_study_run
@@ -55,9 +55,9 @@ class MLflowTracker:
             raise
         except Exception as error:
             SETTINGS.release()
-            reason = " ".join(str(error).split())[:1000]
+            reason = without_secrets(" ".join(str(error).split()), self._uri)[:1000]
             raise TrackingError(
-                f"the study's run cannot be written to {hide_password(self._uri)}: {reason}. {WITHOUT}"
+                f"the study's run cannot be written to {hide_secrets(self._uri)}: {reason}. {WITHOUT}"
             ) from error
         self.parent_run_id = self._study.run_id
         self._trials = TrialRuns(store, info, self._study.run_id, complete=self._study.fresh)
@@ -124,7 +124,7 @@ class MLflowTracker:
         if not told or self._study is None:
             return ()
         return (
-            f"the record at {hide_password(self._uri)} is not complete; the study itself is, and "
+            f"the record at {hide_secrets(self._uri)} is not complete; the study itself is, and "
             f"`{self._study.info.resume_command}` writes what is missing",
             *told,
         )

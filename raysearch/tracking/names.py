@@ -6,7 +6,8 @@ import hashlib
 import re
 import unicodedata
 from typing import Any
-from urllib.parse import urlsplit
+
+from raysearch.addresses import hide_secrets
 
 # Limits of MLflow's own validation. Tags that go in with create_run are not cut by MLflow, and PostgreSQL
 # refuses longer ones.
@@ -39,16 +40,5 @@ def metric_key(name: str) -> str:
 
 def text(value: Any, most: int) -> str:
     """Return ``value`` in words, at most ``most`` characters, without what databases refuse."""
-    words = hide_password(str(value)).replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+    words = hide_secrets(str(value)).replace("\0", "").encode("utf-8", "replace").decode("utf-8")
     return words if len(words) <= most else words[: most - 1] + "…"
-
-
-def hide_password(address: str) -> str:
-    """Return an address with ``***`` in place of its password; any other text as it is."""
-    if "://" not in address or "@" not in address:
-        return address
-    try:
-        password = urlsplit(address).password
-    except ValueError:
-        return address
-    return address.replace(f":{password}@", ":***@", 1) if password else address

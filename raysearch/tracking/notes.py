@@ -7,8 +7,10 @@ import io
 import json
 from collections.abc import Sequence
 
-from raysearch.records import StudyResult, TrialResult
+from raysearch.records import Interval, StudyResult, TrialResult
 from raysearch.tracking.tracker import StudyInfo
+
+_NO_INTERVAL = "too few independent blocks of rows for an interval"
 
 
 def note_at_start(info: StudyInfo) -> str:
@@ -43,16 +45,14 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
                 f"- {evaluation.part} {name}: {evaluation.metrics[name]:.6g} ({evaluation.rows:,} rows)"
             )
     lines += [
-        f"- {interval.nominal:.0%} interval covers {interval.coverage:.1%} "
-        f"({interval.low:.1%} to {interval.high:.1%} with 95 % confidence)"
+        f"- {interval.nominal * 100:g}% interval covers {interval.coverage:.1%} "
+        f"({_confidence(interval, evaluation.blocks)})"
         for interval in evaluation.intervals
     ]
     if result.comparison is not None:
-        gain = result.comparison
-        lines.append(
-            f"- {gain.gain_percent:+.1f} % against the library's defaults "
-            f"(95 % interval {gain.low_percent:+.1f} to {gain.high_percent:+.1f})"
-        )
+        gain, limits = result.comparison.gain_percent, result.comparison.limits
+        told = f"95 % interval {limits[0]:+.1f} to {limits[1]:+.1f}" if limits else _NO_INTERVAL
+        lines.append(f"- {gain:+.1f} % against the library's defaults ({told})")
     if model_uri is not None:
         lines += ["", f'Load: `mlflow.pyfunc.load_model("{model_uri}").predict(df)`', ""]
         lines.append(f"Serve: `mlflow models serve -m {model_uri} --env-manager local`")
@@ -61,12 +61,10 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
 
 
 def leaderboard(ranked: Sequence[TrialResult]) -> str:
-    """Return the ranked trials as CSV."""
+    """Return the ranked trials as CSV, named as the report's, which stands in for it where it was written."""
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\n")
-    writer.writerow(
-        ["rank", "trial", "model", "state", "valid_pinball_loss_avg", "rounds", "seconds", "params"]
-    )
+    writer.writerow(["rank", "trial", "model", "state", "score", "rounds", "seconds", "default", "params"])
     for place, trial in enumerate(ranked, start=1):
         words = json.dumps(dict(trial.params), default=str, ensure_ascii=False)
         row = [
@@ -77,10 +75,19 @@ def leaderboard(ranked: Sequence[TrialResult]) -> str:
             trial.score,
             trial.rounds,
             round(trial.seconds, 3),
+            trial.default,
             words,
         ]
         writer.writerow(row)
     return page.getvalue()
+
+
+def _confidence(interval: Interval, blocks: int | None) -> str:
+    if interval.limits is None:
+        return "too few independent blocks of rows to tell its confidence limits"
+    low, high = interval.limits
+    allowing = "" if blocks is None else ", allowing for rows that resemble each other"
+    return f"{low:.1%} to {high:.1%} with 95 % confidence{allowing}"
 
 
 def _plain(words: object) -> str:

@@ -12,9 +12,9 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from raysearch.addresses import hide_secrets, without_secrets
 from raysearch.errors import TrackingError
 from raysearch.tracking.address import DATABASES, WITHOUT, refuse_file_store, scheme, sqlite_path
-from raysearch.tracking.names import hide_password
 
 _TIMEOUT_S = 3.0
 # Looking up a host's name has no timeout of its own, so the whole question gets one.
@@ -28,14 +28,16 @@ def check_reachable(uri: str) -> None:
     Raises:
         TrackingError: nobody is there, or what is there is not an MLflow store; the message offers the fix.
     """
-    refuse_file_store(uri)
     failures: list[TrackingError] = []
 
     def ask() -> None:
         try:
+            refuse_file_store(uri)
             _ask(uri)
         except TrackingError as error:
             failures.append(error)
+        except Exception as error:  # an address that some library cannot take apart
+            failures.append(_nobody(uri, without_secrets(str(error) or type(error).__name__, uri)))
 
     thread = threading.Thread(target=ask, name="raysearch-preflight", daemon=True)
     thread.start()
@@ -59,7 +61,7 @@ def _ask(uri: str) -> None:
 
 def _nobody(uri: str, why: str) -> TrackingError:
     return TrackingError(
-        f"no MLflow store answers at {hide_password(uri)}: {why}. "
+        f"no MLflow store answers at {hide_secrets(uri)}: {why}. "
         f"Start it ('mlflow server'), or give another address (--set tracking.uri=...). {WITHOUT}"
     )
 
@@ -71,7 +73,7 @@ def _connect(uri: str) -> None:
         with socket.create_connection((parts.hostname or "localhost", port), timeout=_TIMEOUT_S):
             return
     except ValueError as error:
-        raise _nobody(uri, str(error)) from None
+        raise _nobody(uri, without_secrets(str(error), uri)) from None
     except OSError as error:
         raise _nobody(uri, error.strerror or str(error)) from None
 
@@ -90,7 +92,7 @@ def _ask_server(uri: str) -> None:
         f"{path} answers {answer}" for path, answer in zip(("/health", "/version"), answers, strict=True)
     )
     raise TrackingError(
-        f"what answers at {hide_password(uri)} is not an MLflow tracking server ({told}). "
+        f"what answers at {hide_secrets(uri)} is not an MLflow tracking server ({told}). "
         f"Check the address, its path and who may use it. {WITHOUT}"
     )
 
@@ -102,7 +104,7 @@ def _get(uri: str, path: str) -> int | str:
     host = parts.netloc.rpartition("@")[2]
     address = f"{parts.scheme}://{host}{parts.path.rstrip('/')}{path}"
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_S / 2, context=_tls(parts.scheme)) as answer:
+        with urllib.request.urlopen(address, timeout=_TIMEOUT_S / 2, context=trust(parts.scheme)) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -110,7 +112,7 @@ def _get(uri: str, path: str) -> int | str:
         return str(getattr(error, "reason", error))
 
 
-def _tls(kind: str) -> ssl.SSLContext | None:
+def trust(kind: str) -> ssl.SSLContext | None:
     """Return how to trust the server, by MLflow's own variables."""
     if kind != "https":
         return None
@@ -128,28 +130,29 @@ def _ask_database(uri: str) -> None:
     except (ImportError, SQLAlchemyError) as error:
         hint = "pip install 'raysearch[postgres]'" if scheme(uri) == "postgresql" else "install its driver"
         raise TrackingError(
-            f"tracking address {hide_password(uri)} needs a database driver: {error}; {hint}. {WITHOUT}"
+            f"tracking address {hide_secrets(uri)} needs a database driver: "
+            f"{without_secrets(str(error), uri)}; {hint}. {WITHOUT}"
         ) from None
     _connect(uri)
 
 
 def _ask_sqlite(uri: str, path: Path) -> None:
-    folder = path.parent
+    folder, shown = path.parent, hide_secrets(uri)
     if not folder.is_dir():
         raise TrackingError(
-            f"tracking address {uri}: there is no directory {folder}; make it first. {WITHOUT}"
+            f"tracking address {shown}: there is no directory {folder}; make it first. {WITHOUT}"
         )
     if not path.exists():
         if not os.access(folder, os.W_OK | os.X_OK):
             raise TrackingError(
-                f"tracking address {uri}: the directory {folder} cannot be written to. {WITHOUT}"
+                f"tracking address {shown}: the directory {folder} cannot be written to. {WITHOUT}"
             )
         return
     if not path.is_file():
-        raise TrackingError(f"tracking address {uri}: {path} is not a file. {WITHOUT}")
+        raise TrackingError(f"tracking address {shown}: {path} is not a file. {WITHOUT}")
     # SQLite writes its journal beside the database.
     if not (os.access(path, os.R_OK | os.W_OK) and os.access(folder, os.W_OK | os.X_OK)):
-        raise TrackingError(f"tracking address {uri}: {path} cannot be written to. {WITHOUT}")
+        raise TrackingError(f"tracking address {shown}: {path} cannot be written to. {WITHOUT}")
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_TIMEOUT_S)
         try:
@@ -160,10 +163,10 @@ def _ask_sqlite(uri: str, path: Path) -> None:
             connection.close()
     except sqlite3.DatabaseError as error:
         raise TrackingError(
-            f"tracking address {uri}: {path} is not a SQLite database ({error}). {WITHOUT}"
+            f"tracking address {shown}: {path} is not a SQLite database ({error}). {WITHOUT}"
         ) from None
     if tables and not {"alembic_version", "experiments"} <= tables:
         raise TrackingError(
-            f"tracking address {uri}: {path} is a database of something other than MLflow; "
+            f"tracking address {shown}: {path} is a database of something other than MLflow; "
             f"name another file. {WITHOUT}"
         )

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raysearch.addresses import hide_secrets, without_secrets
 from raysearch.errors import TrackingError
-from raysearch.tracking.address import WITHOUT, artifact_root, scheme, sqlite_path
+from raysearch.tracking.address import WITHOUT, artifact_root, sqlite_path
+from raysearch.tracking.experiment import Experiment, refuse
 from raysearch.tracking.mlflow_quiet import load_mlflow
-from raysearch.tracking.names import MAX_TAG, hide_password, text
+from raysearch.tracking.names import MAX_TAG, text
 
 HEADLINE = "valid_pinball_loss_avg"
 _PAGE = 1000
@@ -76,12 +78,12 @@ def open_store(uri: str, experiment: str) -> Store:
         raise
     except Exception as error:
         raise TrackingError(
-            f"the MLflow store at {hide_password(uri)} cannot be used: {_in_words(error)}. {WITHOUT}"
+            f"the MLflow store at {hide_secrets(uri)} cannot be used: {_in_words(error, uri)}. {WITHOUT}"
         ) from error
 
 
-def _in_words(error: Exception) -> str:
-    return " ".join(str(error).split())[:1000]
+def _in_words(error: Exception, uri: str) -> str:
+    return without_secrets(" ".join(str(error).split()), uri)[:1000]
 
 
 def refused(error: Exception) -> bool:
@@ -147,23 +149,8 @@ def _experiment_id(client: Any, uri: str, name: str) -> str:
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise error from None
-    _check_experiment(found, uri)
+    location = str(found.artifact_location)
+    refuse(Experiment(str(found.experiment_id), found.name, found.lifecycle_stage, location), uri)
     if "mlflow.experiment.primaryMetric.name" not in found.tags:
         client.set_experiment_tag(found.experiment_id, "mlflow.experiment.primaryMetric.name", HEADLINE)
     return str(found.experiment_id)
-
-
-def _check_experiment(found: Any, uri: str) -> None:
-    shown = hide_password(uri)
-    if found.lifecycle_stage != "active":
-        raise TrackingError(
-            f"the MLflow experiment {found.name!r} at {shown} was deleted: name another one "
-            f"(--set tracking.experiment=NAME), or bring it back ('mlflow experiments restore "
-            f"--experiment-id {found.experiment_id}' with MLFLOW_TRACKING_URI={shown}). {WITHOUT}"
-        )
-    if str(found.artifact_location).startswith("mlflow-artifacts:") and scheme(uri) not in ("http", "https"):
-        raise TrackingError(
-            f"the MLflow experiment {found.name!r} at {shown} was made through a tracking server, and only "
-            "through it can artifacts be stored there: give its address (--set tracking.uri=http://...), or "
-            f"name another experiment (--set tracking.experiment=NAME). {WITHOUT}"
-        )

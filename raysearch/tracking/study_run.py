@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from raysearch.addresses import hide_secrets
 from raysearch.metrics import with_prefix
 from raysearch.records import Evaluation, StudyResult, TrialResult
 from raysearch.tracking.entries import (
@@ -24,7 +25,6 @@ from raysearch.tracking.entries import (
     who_and_what,
 )
 from raysearch.tracking.model import log_model
-from raysearch.tracking.names import hide_password
 from raysearch.tracking.notes import leaderboard, note_at_end, note_at_start
 from raysearch.tracking.store import Store
 from raysearch.tracking.tracker import StudyInfo
@@ -142,9 +142,9 @@ def _log_beginning(run: StudyRun, known: Mapping[str, str]) -> None:
 
 
 def _clean(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain values fit for YAML, without passwords."""
+    """Return plain values fit for YAML, without secrets."""
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-    return {key: hide_password(value) if isinstance(value, str) else value for key, value in plain.items()}
+    return {key: hide_secrets(value) if isinstance(value, str) else value for key, value in plain.items()}
 
 
 def _json(content: Any) -> str:
@@ -162,8 +162,11 @@ def evaluation_metrics(evaluation: Evaluation, group: str) -> dict[str, float]:
     return found
 
 
-def _other_metrics(result: StudyResult) -> dict[str, float]:
-    found = {f"trials_{state}": float(count) for state, count in result.trials.items()}
+def _other_metrics(result: StudyResult) -> dict[str, float | None]:
+    """Return the other headline figures; what is None is not known and is left out when they are written."""
+    found: dict[str, float | None] = {
+        f"trials_{state}": float(count) for state, count in result.trials.items()
+    }
     found["wall_s"] = result.wall_s
     if result.modelled is not None:
         part, scale = result.modelled.part, result.modelled_name

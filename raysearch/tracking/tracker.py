@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from raysearch.addresses import hide_secrets
 from raysearch.errors import resume_command
 from raysearch.records import DataQuality, DatasetFacts, StudyResult, TrialResult
-from raysearch.tracking.names import hide_password
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class StudyInfo:
     def resume_command(self) -> str:
         """The command that goes on with the study."""
         home = str(self.config.get("study", {}).get("home", "studies"))
-        return resume_command(self.name, hide_password(home))
+        return resume_command(self.name, hide_secrets(home))
 
 
 class Tracker(Protocol):

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from raysearch.addresses import hide_secrets
+
 # A call that fails although the store is there is tried this often.
 _TRIES = 3
 _LONGEST_PAUSE_S = 10.0
@@ -150,5 +152,5 @@ class Writer:
 
 
 def _in_words(error: Exception) -> str:
-    words = " ".join(str(error).split()) or type(error).__name__
+    words = hide_secrets(" ".join(str(error).split())) or type(error).__name__
     return words if len(words) <= 300 else words[:299] + "…"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 
 import numpy as np
@@ -52,7 +51,8 @@ def test_check_without_a_table_is_about_the_one_that_ships(invoke, told):
 
 
 def test_check_hides_passwords(place, invoke, monkeypatch, told):
-    monkeypatch.setattr(importlib.import_module("raysearch.flow.check"), "check_reachable", lambda uri: None)
+    for knock in ("check_reachable", "check_experiment", "check_database"):
+        monkeypatch.setattr(f"raysearch.flow.places.{knock}", lambda *address: None)
     uri = "http://me:secret@tracking.example:5000"
     words = [*place.data, "--tracking-uri", uri, "--ledger", "postgresql://me:secret@db/l"]
     as_json = invoke("check", *words, "--json")
@@ -204,3 +204,12 @@ def test_ui_tells_the_store_without_its_password(place, invoke, told, monkeypatc
     assert result.exit_code == 0
     assert "secret" not in result.stdout + result.stderr
     assert told(invoke("ui", "--port", "5001", "--json").stdout)["url"] == "http://127.0.0.1:5001"
+
+
+@pytest.mark.usefixtures("study")
+def test_predict_does_not_overwrite_the_table_that_it_reads(place, invoke):
+    before = (place.root / "t.csv").read_bytes()
+    result = invoke("predict", "--study", "s", "--data", "t.csv", "--out", "./t.csv")
+    assert result.exit_code == 1
+    assert "is the table to predict" in result.stderr
+    assert (place.root / "t.csv").read_bytes() == before

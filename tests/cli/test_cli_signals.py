@@ -177,6 +177,7 @@ def test_sigterm_after_ray_has_ended_closes_the_record_and_leaves_the_model(plac
         check=False,
     )
     assert done.returncode == 130, done.stderr
+    assert "interrupted; `python -m raysearch resume s` goes on" in done.stderr
     assert (place.root / "studies/s/model/forecaster.json").is_file()
     assert (place.root / "studies/s/result.json").is_file()
     assert ("study", "KILLED") in place.runs()

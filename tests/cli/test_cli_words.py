@@ -20,7 +20,15 @@ from raysearch.cli.words import duration, number, print_json, tell_study
 from raysearch.config import load_config
 from raysearch.flow.display import SearchBegins
 from raysearch.flow.study import Study
-from raysearch.records import Comparison, DataQuality, DatasetFacts, Evaluation, StudyResult, TrialResult
+from raysearch.records import (
+    Comparison,
+    DataQuality,
+    DatasetFacts,
+    Evaluation,
+    Interval,
+    StudyResult,
+    TrialResult,
+)
 
 
 @pytest.mark.parametrize(
@@ -194,22 +202,71 @@ def test_results_with_odd_names_are_printed_as_they_are(place, invoke):
 )
 def test_the_gain_is_told_as_it_is(capsys, best, default, test, expected):
     tuned, other, gain = test
-    result = StudyResult(
-        study="s",
-        parent_run_id=None,
-        tracking_uri=None,
-        trials={"finished": 2, "stopped": 0, "failed": 0},
+    result = dataclasses.replace(
+        outcome(Evaluation("test", 10, {"pinball_loss_avg": tuned}, (), {})),
         best=trial(1, best),
         default=trial(0, default),
-        evaluation=Evaluation("test", 10, {"pinball_loss_avg": tuned}, (), {}),
         comparison=Comparison("test", tuned, other, gain, gain - 1, gain + 1),
-        model_path="studies/s/model",
-        report_path="",
-        stopped_by="trials",
-        wall_s=1.0,
     )
     tell_study(Study(result, (), None))
     told = capsys.readouterr().out
     assert all(words in told for words in expected)
     assert "report:" not in told
     assert "nan" not in told
+
+
+def outcome(evaluation: Evaluation) -> StudyResult:
+    return StudyResult(
+        study="s",
+        parent_run_id=None,
+        tracking_uri=None,
+        trials={"finished": 2, "stopped": 0, "failed": 0},
+        best=trial(1, 1.0),
+        default=trial(0, 2.0),
+        evaluation=evaluation,
+        comparison=Comparison("test", 1.0, 2.0, 50.0, None, None),
+        model_path="studies/s/model",
+        report_path="",
+        stopped_by="trials",
+        wall_s=1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "blocks", "expected", "absent"),
+    [
+        (
+            (0.513, 0.79),
+            20,
+            ["51.3 to 79.0 %", "(95 % confidence 51.3 to 79.0, allowing for rows"],
+            "too few ind",
+        ),
+        (
+            (0.642, 0.681),
+            None,
+            ["too narrow: it held 66.1 % of these rows (95 % confidence 64.2 to 68.1)"],
+            "allow",
+        ),
+        ((0.3, 0.89), 9, ["95 % confidence"], "too narrow"),
+        ((None, None), 3, ["these rows are too few independent blocks"], "too narrow"),
+    ],
+    ids=["blocks", "independent", "within its limits", "no limits"],
+)
+def test_an_interval_is_called_too_narrow_only_where_chance_cannot_explain_it(
+    capsys, limits, blocks, expected, absent
+):
+    found = Interval(0.9, 0.661, *limits, 1.0, 2200)
+    evaluation = Evaluation("test", 2200, {"pinball_loss_avg": 1.0}, (found,), {}, blocks=blocks)
+    comparison = Comparison("test", 1.0, 2.0, 50.0, 40.0, 60.0)
+    tell_study(Study(dataclasses.replace(outcome(evaluation), comparison=comparison), (), None))
+    told = capsys.readouterr().out
+    assert all(words in told for words in expected)
+    assert absent not in told
+    assert "66.1 %" in told and "None" not in told
+
+
+def test_a_gain_without_an_interval_says_why(capsys):
+    tell_study(Study(outcome(Evaluation("test", 10, {"pinball_loss_avg": 1.0}, (), {})), (), None))
+    told = capsys.readouterr().out
+    assert "50.0 % below the untuned default's 2 (too few independent blocks of rows for an interval)" in told
+    assert "None" not in told and "95 %" not in told

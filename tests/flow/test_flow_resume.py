@@ -112,7 +112,8 @@ def test_passwords_stay_out_of_what_is_kept(study, table, monkeypatch):
             self.uri = uri
 
     tune = importlib.import_module("raysearch.flow.tune")
-    monkeypatch.setattr(tune, "check_reachable", lambda address: None)
+    for knock in ("check_reachable", "check_experiment"):
+        monkeypatch.setattr(f"raysearch.flow.places.{knock}", lambda *address: None)
     monkeypatch.setattr(tune, "open_tracker", lambda config: Elsewhere())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     done = study(table, tracking__enabled=True)

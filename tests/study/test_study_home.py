@@ -192,7 +192,13 @@ def test_the_home_of_the_user_is_found(tmp_path, monkeypatch):
 def test_keys_in_an_address_are_not_told():
     place = Home("s3://KEY:SECRET@bucket/home?endpoint_override=host&token=T0KEN")
     told = [place.address, place.told_path(place.paths("a").report)]
-    assert told == ["s3://bucket/home", "s3://bucket/home/a/report/report.html"]
+    query = "?endpoint_override=host&token=***"
+    assert told == [
+        f"s3://KEY:***@bucket/home{query}",
+        f"s3://KEY:***@bucket/home/a/report/report.html{query}",
+    ]
+    with pytest.raises(StudyError, match=r"\*\*\* stands where a secret was"):
+        Home(place.address).names()
 
 
 @pytest.fixture(scope="module")
