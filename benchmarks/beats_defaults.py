@@ -43,6 +43,13 @@ def search(words: list[str], seed: int, options: argparse.Namespace, directory: 
     return json.loads(done.stdout)
 
 
+def limits(compared: dict) -> str:
+    """Return the paired interval of the gain, which few blocks of rows do not have."""
+    if compared["low_percent"] is None:
+        return "not known"
+    return f"{compared['low_percent']:.2f} to {compared['high_percent']:.2f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--trials", type=int, default=50)
@@ -65,8 +72,8 @@ def main() -> None:
                 gains.append(compared["gain_percent"])
                 print(
                     f"| {name} | {seed} | {compared['tuned']:.4g} | {compared['default']:.4g} "
-                    f"| {compared['gain_percent']:.2f} ({compared['low_percent']:.2f} to "
-                    f"{compared['high_percent']:.2f}) | {100 * told['test']['coverage']['0.9']:.1f} "
+                    f"| {compared['gain_percent']:.2f} ({limits(compared)}) "
+                    f"| {100 * told['test']['coverage']['0.9']:.1f} "
                     f"| {told['trials']['stopped']} | {told['wall_s']:.0f} |",
                     flush=True,
                 )

@@ -116,16 +116,22 @@ class Interval:
 
     Attributes:
         nominal: share of rows that should lie inside, e.g. 0.9.
-        low, high: 95 % confidence limits of the coverage.
+        low, high: 95 % confidence limits of the coverage; None where the rows hold too few independent
+            blocks to tell them.
         width: mean width, in the target's units.
     """
 
     nominal: float
     coverage: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     width: float
     rows: int
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The confidence limits, or None where they are not known."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,8 @@ class Evaluation:
             without the part's prefix.
         reliability: for each level the share of rows at or below its quantile.
         groups: by group value, its intervals (widest first).
+        reliability_limits: for each level the 95 % confidence limits of its share; None where not known.
+        blocks: independent blocks that the limits take the rows to be; None: every row is independent.
     """
 
     part: str
@@ -146,6 +154,8 @@ class Evaluation:
     intervals: tuple[Interval, ...]
     reliability: Mapping[float, float]
     groups: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict)
+    reliability_limits: Mapping[float, tuple[float, float] | None] = field(default_factory=dict)
+    blocks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -154,15 +164,23 @@ class Comparison:
 
     Attributes:
         gain_percent: by how much the tuned model's average pinball loss is lower.
-        low_percent, high_percent: 95 % interval of the gain (block bootstrap where rows are ordered in time).
+        low_percent, high_percent: 95 % interval of the gain by a block bootstrap; None where there are too
+            few independent blocks of rows for one.
     """
 
     part: str
     tuned: float
     default: float
     gain_percent: float
-    low_percent: float
-    high_percent: float
+    low_percent: float | None
+    high_percent: float | None
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The interval of the gain, or None where there is none."""
+        if self.low_percent is None or self.high_percent is None:
+            return None
+        return self.low_percent, self.high_percent
 
 
 @dataclass(frozen=True)

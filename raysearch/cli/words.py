@@ -13,15 +13,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from raysearch.addresses import hide_secrets
 from raysearch.config import Config
 from raysearch.errors import resume_command
 from raysearch.flow.check import Plan
 from raysearch.flow.study import Study, StudyRow, plain
 from raysearch.records import Evaluation, Interval
-from raysearch.tracking import hide_password
+from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, span
+from raysearch.report.wording import number as number
 
 _MOST_GROUPS = 12
-_FAR = 0.02  # how far coverage must be below nominal, beyond its confidence limits, to be worth a line
+_FAR = 0.02  # how far the upper confidence limit must be below what is claimed to be worth a line
 
 
 def tell(text: str) -> None:
@@ -35,13 +37,8 @@ def print_json(value: Mapping[str, Any]) -> None:
     typer.echo(text.encode("utf-8", "replace").decode("utf-8"))
 
 
-def number(value: float) -> str:
-    """Return a figure with four significant digits."""
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-
-
 def duration(seconds: float) -> str:
-    """Return "1:05" or "2:03:00"."""
+    """Return "1:05" or "2:03:00": a clock that keeps its width while it runs, unlike the report's words."""
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -80,10 +77,10 @@ def _tell_gain(console: Console, study: Study) -> None:
     if comparison and comparison.part == "test":
         line = f"test pinball loss: {number(comparison.tuned)}"
         if math.isfinite(comparison.gain_percent):
+            limits = comparison.limits
+            told = f"95 % interval of the gain {limits[0]:.1f} to {limits[1]:.1f} %" if limits else ""
             line += f", {_below(comparison.gain_percent)} the untuned default's {number(comparison.default)} "
-            line += (
-                f"(95 % interval of the gain {comparison.low_percent:.1f} to {comparison.high_percent:.1f} %)"
-            )
+            line += f"({told or NO_GAIN_INTERVAL})"
         console.print(line)
     if result.modelled:
         scale, loss = escape(str(result.modelled_name)), result.modelled.metrics["pinball_loss_avg"]
@@ -106,18 +103,24 @@ def _tell_coverage(console: Console, evaluation: Evaluation) -> None:
     for interval in evaluation.intervals:
         table.add_column(f"{100 * interval.nominal:g} % interval", justify="right")
     table.add_row("all", f"{evaluation.rows:,}", *map(_covered, evaluation.intervals))
+    if any(interval.limits for interval in evaluation.intervals):
+        spans = (f"{span(interval.limits)} %" for interval in evaluation.intervals)
+        table.add_row("95 % confidence", "", *spans, style="dim")
     largest = sorted(evaluation.groups.items(), key=lambda item: -item[1][0].rows)
     for name, intervals in largest[:_MOST_GROUPS]:
         table.add_row(escape(name), f"{intervals[0].rows:,}", *map(_covered, intervals))
     console.print(table)
-    for interval in evaluation.intervals:
-        if interval.nominal > interval.high + _FAR:
-            claimed, held = f"{100 * interval.nominal:g} %", _covered(interval)
-            console.print(
-                f"[yellow]the {claimed} interval is too narrow: it held {held} of these rows[/yellow]"
-            )
     if len(largest) > _MOST_GROUPS:
         console.print(f"and {len(largest) - _MOST_GROUPS} smaller groups, in the report")
+    if evaluation.rows and not any(interval.limits for interval in evaluation.intervals):
+        console.print("these rows are too few independent blocks to tell confidence limits")
+    for interval in evaluation.intervals:
+        if interval.high is not None and interval.nominal > interval.high + _FAR:
+            sure = confidence(interval.limits, evaluation.blocks)
+            console.print(
+                f"[yellow]the {100 * interval.nominal:g} % interval is too narrow: it held "
+                f"{_covered(interval)} of these rows ({sure})[/yellow]"
+            )
 
 
 def _covered(interval: Interval) -> str:
@@ -140,9 +143,9 @@ def plan_json(plan: Plan, config: Config) -> dict[str, Any]:
         "concurrent": plan.slots,
         "likely_seconds": plan.seconds,
         "likely_memory_gb": plan.memory_gb,
-        "tracking_uri": hide_password(plan.tracking_uri) if plan.tracking_uri else None,
+        "tracking_uri": hide_secrets(plan.tracking_uri) if plan.tracking_uri else None,
         "config": {
-            section: {k: hide_password(v) if isinstance(v, str) else v for k, v in values.items()}
+            section: {k: hide_secrets(v) if isinstance(v, str) else v for k, v in values.items()}
             for section, values in config.to_dict().items()
         },
     }
@@ -168,14 +171,14 @@ def tell_plan(plan: Plan, config: Config) -> None:
         f"likely time: about {duration(plan.seconds)} (order of magnitude), start and closing aside"
     )
     console.print(f"likely memory: {plan.memory_gb:.1f} GB on this machine")
-    console.print(f"record: {escape(hide_password(plan.tracking_uri or 'none (--no-tracking)'))}")
+    console.print(f"record: {escape(hide_secrets(plan.tracking_uri or 'none (--no-tracking)'))}")
     console.print("all is in order")
 
 
 def tell_studies(rows: Sequence[StudyRow], home: str) -> None:
     """Print the list of studies."""
     if not rows:
-        tell(f"no studies in {home}")
+        tell(f"no studies in {hide_secrets(home)}")
         return
     table = Table()
     for title in ("study", "state", "model", "target", "trials", "best score", "created"):

@@ -7,9 +7,12 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from raysearch.addresses import hide_secrets
 from raysearch.errors import InterruptedStudyError, StudyError, resume_command
 from raysearch.flow.display import Display
 from raysearch.flow.fitting import default_model, make_models
@@ -18,13 +21,11 @@ from raysearch.flow.study import Study, to_json
 from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array, compare, evaluate, pinball_losses
 from raysearch.records import Comparison, Evaluation, StudyResult, TrialResult
-from raysearch.report import ReportMaterial, write_leaderboard, write_report
+from raysearch.report import ReportMaterial, ranked, write_leaderboard, write_report
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger, parameter_importance
-from raysearch.tracking import Tracker, hide_password
+from raysearch.tracking import Tracker
 from raysearch.trial import ANCHOR, TARGET
-
-RANKED = 20  # trials that carry their rank in the record
 
 
 @dataclass(frozen=True)
@@ -73,25 +74,31 @@ def close_study(
     status = "KILLED" if conductor.stopped_by == "interrupt" else "FINISHED"
     result = replace(result, wall_s=job.clock.elapsed_s)
     _write_result(job, result)
-    tracker.study_ended(status, result, _ranked(ledger.results), job.paths.artifacts, job.paths.model)
+    tracker.study_ended(status, result, ranked(ledger.results), job.paths.artifacts, job.paths.model)
     return Study(result, _in_order(ledger.results), final, notes, job.home.address), status
 
 
 def _nothing(job: Job, results: Sequence[TrialResult], stopped_by: str) -> StudyError:
     name, home = job.about.name, job.home.address
-    failed = [result for result in results if result.state == "failed"]
     if stopped_by == "interrupt":
         return InterruptedStudyError(
             f"study {name!r}: stopped before any trial finished; `{resume_command(name, home)}` goes on"
         )
-    if failed:
+    failed = [result for result in results if result.state == "failed"]
+    stopped = sum(result.state == "stopped" for result in results)
+    first = f"; the first failure: {failed[0].reason}" if failed else ""
+    counts = [f"{len(failed)} failed"] * bool(failed) + [f"{stopped} stopped early"] * bool(stopped)
+    if stopped_by == "time":
+        budget = job.config.search.time_budget_s or 0
+        longer = resume_command(name, home, f"--time-budget {2 * budget:g}s")
+        before = f" ({', '.join(counts)}{first})" if counts else ""
+        return StudyError(
+            f"study {name!r}: the time budget of {budget:g} s ended before any trial finished{before}; "
+            f"`{longer}` goes on with a longer one"
+        )
+    if failed and not stopped:
         return StudyError(f"study {name!r}: all {len(failed)} trials failed; the first: {failed[0].reason}")
-    budget = job.config.search.time_budget_s or 0
-    longer = resume_command(name, home, f"--time-budget {2 * budget:g}s")
-    return StudyError(
-        f"study {name!r}: the time budget of {budget:g} s ended before any trial finished; "
-        f"`{longer}` goes on with a longer one"
-    )
+    return StudyError(f"study {name!r}: no trial finished ({', '.join(counts) or 'none ended'}){first}")
 
 
 def _settle(
@@ -119,41 +126,60 @@ def _tell(job: Job, forecaster: Forecaster) -> _Told:
 def _evaluate(job: Job, told: _Told) -> tuple[Evaluation, Evaluation | None]:
     """Return the evaluation in the target's units, and on the modelled scale where there is one."""
     part, levels, groups = job.scored_part, job.config.search.levels, _part(job, job.dataset.groups)
-    evaluation = evaluate(part, told.y, told.raw, levels, groups)
+    blocks = _blocks(job)
+    evaluation = evaluate(part, told.y, told.raw, levels, groups, blocks)
     transform = job.dataset.transform
     if transform.kind == "none":
         return evaluation, None
     z, q = transform.forward(told.y, told.anchor), transform.forward(told.raw, told.anchor)
-    return evaluation, evaluate(part, z, q, levels, groups)
+    return evaluation, evaluate(part, z, q, levels, groups, blocks)
 
 
 def _compare(job: Job, tuned: _Told, default: _Told) -> Comparison:
     levels = job.config.search.levels
     losses = [pinball_losses(told.y, told.q, levels).mean(axis=1) for told in (tuned, default)]
-    return compare(job.scored_part, *losses, block=_block_rows(job, len(tuned.y)))
+    return compare(job.scored_part, *losses, blocks=_blocks(job))
 
 
-def _block_rows(job: Job, rows: int) -> int:
-    """Return how many neighbouring rows are not independent: in time, those that targets reach across."""
-    times = _part(job, job.dataset.times)
-    if times is None or job.config.split.by not in ("time", "auto"):
-        return 1
-    rows_a_step = rows / max(1, len(np.unique(times)))
-    return max(round(math.sqrt(rows)), round(rows_a_step * (job.config.split.purge + 1)))
+def _blocks(job: Job) -> NDArray[Any] | None:
+    """Return the block of each evaluated row: blocks are independent, rows of one need not be.
+
+    A split says what rows depend on: those near in time, or those of a group, which are then one block each;
+    a random one says that they do not.
+    """
+    by, times = job.config.split.by, _part(job, job.dataset.times)
+    if by in ("time", "auto") and times is not None:
+        return blocks_in_time(times, job.config.split.purge + 1)
+    return _part(job, job.dataset.groups) if by == "group" else None
 
 
-def _part(job: Job, values: np.ndarray | None) -> np.ndarray | None:
+def blocks_in_time(times: NDArray[Any], least_steps: int) -> NDArray[np.int64]:
+    """Join the distinct times, in their order, to blocks; return the block of each row [rows], from 0.
+
+    A block has at least as many times as targets reach across, so that no two but neighbours share any, and
+    the square root of the rows: blocks then grow with the table, in length as in number.
+    """
+    _, step_of_row, rows_at = np.unique(times, return_inverse=True, return_counts=True)
+    least_rows = math.sqrt(len(times))
+    block_of_step = np.zeros(len(rows_at), dtype=np.int64)
+    block = steps = rows = 0
+    for step, count in enumerate(rows_at.tolist()):
+        if steps >= least_steps and rows >= least_rows:
+            block, steps, rows = block + 1, 0, 0
+        block_of_step[step] = block
+        steps, rows = steps + 1, rows + count
+    if steps < least_steps or rows < least_rows:  # what is left at the end belongs to the block before
+        block_of_step = np.minimum(block_of_step, max(block - 1, 0))
+    return np.asarray(block_of_step[step_of_row])
+
+
+def _part(job: Job, values: NDArray[Any] | None) -> NDArray[Any] | None:
     start, stop = job.dataset.parts[job.scored_part]
     return None if values is None else values[start:stop]
 
 
 def _in_order(results: Sequence[TrialResult]) -> tuple[TrialResult, ...]:
     return tuple(sorted(results, key=lambda result: result.number))
-
-
-def _ranked(results: Sequence[TrialResult]) -> tuple[TrialResult, ...]:
-    finished = [result for result in results if result.state == "finished"]
-    return tuple(sorted(finished, key=lambda result: result.score or 0.0)[:RANKED])
 
 
 def _result(
@@ -169,7 +195,7 @@ def _result(
     return StudyResult(
         study=job.about.name,
         parent_run_id=tracker.parent_run_id,
-        tracking_uri=hide_password(tracker.uri) if tracker.uri else None,
+        tracking_uri=hide_secrets(tracker.uri) if tracker.uri else None,
         trials={state: states.count(state) for state in ("finished", "stopped", "failed")},
         best=conductor.best,
         default=conductor.default,

@@ -2,4 +2,5 @@
 
 from raysearch.report.material import ReportMaterial as ReportMaterial
 from raysearch.report.page import write_report as write_report
+from raysearch.report.scales import ranked as ranked
 from raysearch.report.tables import write_leaderboard as write_leaderboard

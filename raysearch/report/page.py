@@ -12,13 +12,16 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from raysearch.records import Evaluation
 from raysearch.report import plots_forecast, plots_rows, plots_search, tables
 from raysearch.report.canvas import Plot
 from raysearch.report.material import ReportMaterial
 from raysearch.report.record import Section, record_sections
 from raysearch.report.tables import replacing
 from raysearch.report.wording import (
+    NO_GAIN_INTERVAL,
     claimed,
+    confidence,
     duration,
     headline_interval,
     number,
@@ -112,20 +115,22 @@ def _cards(material: ReportMaterial) -> list[Card]:
     ]
     if comparison and math.isfinite(comparison.gain_percent):
         way = "lower" if comparison.gain_percent >= 0 else "higher"
-        low, high = comparison.low_percent, comparison.high_percent
+        limits = comparison.limits
         cards.append(
             Card(
                 "Against the untuned default",
                 f"{abs(comparison.gain_percent):.1f}\u00a0% {way}",
-                f"95 % interval of the gain {low:.1f} to {high:.1f}\u00a0%",
-                "good" if low > 0 else "warn",
+                f"95 % interval of the gain {limits[0]:.1f} to {limits[1]:.1f}\u00a0%"
+                if limits
+                else NO_GAIN_INTERVAL,
+                "good" if limits and limits[0] > 0 else "warn",
             )
         )
     interval = headline_interval(evaluation.intervals)
     if interval:
-        limits = f"95 % confidence {100 * interval.low:.1f} to {100 * interval.high:.1f}"
         name = f"Inside the {claimed(interval.nominal)} interval"
-        cards.append(Card(name, percent(interval.coverage), limits, verdict(interval)))
+        detail = confidence(interval.limits, evaluation.blocks)
+        cards.append(Card(name, percent(interval.coverage), detail, verdict(interval)))
         cards.append(
             Card(f"Mean width of it ({claimed(interval.nominal)})", number(interval.width), material.target)
         )
@@ -156,8 +161,7 @@ def _forecast_sections(material: ReportMaterial) -> Iterator[Section]:
         "reliability",
         "Can the levels and intervals be trusted?",
         f"A level of 0.9 claims that 90 % of the rows lie below it. This was checked on {evaluation.rows:,} "
-        f"{material.part} rows. All confidence limits take rows as independent; rows that resemble their "
-        "neighbours, as in time, tell less than their number.",
+        f"{material.part} rows. {_independence(material)}{_crossing(evaluation)}",
         plots=_some(plots_forecast.reliability(evaluation, material.part), plots_forecast.widths(material)),
         tables=_some(tables.level_table(evaluation, material.levels), tables.interval_table(evaluation)),
     )
@@ -165,8 +169,8 @@ def _forecast_sections(material: ReportMaterial) -> Iterator[Section]:
     yield Section(
         "groups",
         "Group by group",
-        "" if choice.shown else "No group column was named, or no level pair bounds an interval.",
-        plots=_some(plots_forecast.group_coverage(choice)),
+        _group_words(material, choice),
+        plots=_some(plots_forecast.group_coverage(choice, evaluation.blocks)),
         tables=_some(tables.group_table(choice)),
     )
     scales = tables.scale_table(material)
@@ -175,6 +179,38 @@ def _forecast_sections(material: ReportMaterial) -> Iterator[Section]:
         yield Section(
             "scales", "Both scales", f"{told}; the figures above are on the original scale.", tables=(scales,)
         )
+
+
+def _independence(material: ReportMaterial) -> str:
+    """Say what the confidence limits take as independent."""
+    blocks = material.result.evaluation.blocks
+    if blocks is None:
+        return "All confidence limits take rows as independent."
+    by_group = material.config.get("split", {}).get("by") == "group"
+    alike, made = ("of one group", "its groups") if by_group else ("near in time", "stretches of time")
+    return (
+        f"Rows {alike} resemble each other and tell less than their number: all confidence limits take only "
+        f"{made} ({blocks:,} blocks of rows) as independent, and fewer than about five give none."
+    )
+
+
+def _crossing(evaluation: Evaluation) -> str:
+    """Say how often quantiles had to be put in order, where they did."""
+    share = evaluation.metrics.get("crossing_rate_before_ordering", 0.0)
+    if not share > 0:
+        return ""
+    return f" On {percent(share)} of the rows some levels came out crossed; all were put in order."
+
+
+def _group_words(material: ReportMaterial, choice: plots_forecast.GroupChoice) -> str:
+    if not choice.shown:
+        return "No group column was named, or no level pair bounds an interval."
+    if material.config.get("split", {}).get("by") == "group":
+        return (
+            "The split keeps each group's rows together because they may resemble each other. How far a "
+            "single group's coverage is chance can then not be told."
+        )
+    return ""
 
 
 def _search_sections(material: ReportMaterial) -> Iterator[Section]:
@@ -191,7 +227,8 @@ def _search_sections(material: ReportMaterial) -> Iterator[Section]:
     yield Section(
         "leaderboard",
         "Rank table",
-        "The score is the average pinball loss on the validation rows; lower is better.",
+        "The score is the average pinball loss on the validation rows; lower is better. Only trials that "
+        "trained all their rounds are ranked.",
         tables=_some(tables.ranking(trials), tables.failures(trials)),
     )
 

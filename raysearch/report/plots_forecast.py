@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from raysearch.metrics import interval_pairs, wilson_limits
+from raysearch.metrics import interval_pairs
 from raysearch.records import Evaluation, Interval
 from raysearch.report.canvas import (
     BLUE,
+    GREY,
     INK,
     MUTED,
     ORANGE,
@@ -24,12 +25,13 @@ from raysearch.report.canvas import (
     number_ticks,
 )
 from raysearch.report.material import ReportMaterial
-from raysearch.report.wording import claimed, headline_interval, number, percent, several, verdict
+from raysearch.report.wording import claimed, headline_interval, judged, number, percent, several, verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_GROUPS = 30
+_COLOURS = {"good": BLUE, "warn": ORANGE, "": GREY}  # grey: no limits, no verdict
 
 
 def reliability(evaluation: Evaluation, part: str) -> Plot | None:
@@ -39,12 +41,15 @@ def reliability(evaluation: Evaluation, part: str) -> Plot | None:
         return None
     levels = np.array([level for level, _ in told])
     shares = np.array([share for _, share in told])
-    limits = np.array([wilson_limits(share * evaluation.rows, evaluation.rows) for share in shares])
+    known = [evaluation.reliability_limits.get(level) for level, _ in told]
+    # A level without limits is drawn as a dot without a bar.
+    limits = np.array([pair or (share, share) for pair, share in zip(known, shares, strict=True)])
+    tones = np.array([judged(level, pair) for level, pair in zip(levels, known, strict=True)])
     sheet = Sheet(3.3, wide=True)
     left, right = sheet.axes(0.8, 0.55, 2.5, 2.5), sheet.axes(4.35, 0.55, 6.4, 2.5)
     left.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     for axes, shift in ((left, 0.0 * levels), (right, levels)):
-        _draw_levels(axes, levels, shares - shift, limits - shift[:, None], limits)
+        _draw_levels(axes, levels, shares - shift, limits - shift[:, None], tones)
     left.set_ylim(-0.02, 1.02)
     number_ticks(left.yaxis, 5, claimed)
     left.set_ylabel("observed share", color=MUTED, fontsize=9)
@@ -54,22 +59,28 @@ def reliability(evaluation: Evaluation, part: str) -> Plot | None:
         "reliability",
         "Does every level hold what it claims?",
         f"Left: of the {part} rows, the share at or below each level, which should lie on the dashed line; "
-        "right: the gap between the two, enlarged. Bars are 95 % limits as if rows were independent; orange "
-        "levels miss theirs.",
+        f"right: the gap between the two, enlarged. {_bars_words(evaluation, tones)}",
         f"Observed share by level; the largest gap is at level {levels[worst]:g}, "
         f"observed {percent(shares[worst])}.",
     )
 
 
+def _bars_words(evaluation: Evaluation, tones: np.ndarray) -> str:
+    if not tones.any():
+        return "The rows hold too few independent blocks to tell confidence limits."
+    allowing = "" if evaluation.blocks is None else ", allowing for rows that resemble each other"
+    return f"Bars are 95 % confidence limits{allowing}; orange levels miss theirs."
+
+
 def _draw_levels(
-    axes: Axes, levels: np.ndarray, values: np.ndarray, bars: np.ndarray, limits: np.ndarray
+    axes: Axes, levels: np.ndarray, values: np.ndarray, bars: np.ndarray, tones: np.ndarray
 ) -> None:
-    out = (limits[:, 0] > levels) | (limits[:, 1] < levels)
     reach = np.abs(np.stack([values - bars[:, 0], bars[:, 1] - values]))
-    for mask, colour in ((~out, BLUE), (out, ORANGE)):
+    for tone, colour in _COLOURS.items():
+        mask = tones == tone
         axes.errorbar(
-            levels[mask], values[mask], yerr=reach[:, mask], fmt="o", color=colour, markersize=6,
-            markeredgecolor=PAPER, markeredgewidth=0.7, elinewidth=1.5, capsize=3,
+            levels[mask], values[mask], yerr=reach[:, mask] if tone else None, fmt="o", color=colour,
+            markersize=6, markeredgecolor=PAPER, markeredgewidth=0.7, elinewidth=1.5, capsize=3,
         )  # fmt: skip
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("level: share that should lie below", color=MUTED, fontsize=9)
@@ -85,11 +96,16 @@ def _style_gap(axes: Axes, reach: float) -> None:
 
 @dataclass(frozen=True)
 class GroupChoice:
-    """The groups worth showing: (name, widest interval), largest first."""
+    """The groups worth showing: (name, widest interval), largest first.
+
+    Attributes:
+        judged: groups whose confidence limits are known; ``outside`` of them miss their claim.
+    """
 
     shown: tuple[tuple[str, Interval], ...]
     total: int
     outside: int
+    judged: int
 
     @property
     def left_out(self) -> int:
@@ -103,20 +119,32 @@ def choose_groups(groups: Mapping[str, tuple[Interval, ...]]) -> GroupChoice:
     told = [
         (name, interval) for name, interval in told if interval.rows > 0 and math.isfinite(interval.coverage)
     ]
-    outside = sum(verdict(interval) == "warn" for _, interval in told)
+    verdicts = [verdict(interval) for _, interval in told]
     by_size = sorted(told, key=lambda item: -item[1].rows)
     chosen = by_size
     if len(told) > _MOST_GROUPS:
         largest = by_size[: _MOST_GROUPS // 2]
         names = {name for name, _ in largest}
         rest = [item for item in told if item[0] not in names]
-        rest.sort(key=lambda item: -max(item[1].low - item[1].nominal, item[1].nominal - item[1].high))
+        rest.sort(key=lambda item: -_miss(item[1]))
         chosen = largest + rest[: _MOST_GROUPS - len(largest)]
-    return GroupChoice(tuple(chosen), len(told), outside)
+    outside = verdicts.count("warn")
+    return GroupChoice(tuple(chosen), len(told), outside, outside + verdicts.count("good"))
 
 
-def group_coverage(choice: GroupChoice) -> Plot | None:
-    """Coverage of the widest interval by group, with its confidence limits."""
+def _miss(interval: Interval) -> float:
+    """Return by how much an interval misses beyond its limits; groups without limits come last."""
+    if interval.limits is None:
+        return abs(interval.coverage - interval.nominal) - 2
+    return max(interval.limits[0] - interval.nominal, interval.nominal - interval.limits[1])
+
+
+def group_coverage(choice: GroupChoice, blocks: int | None = None) -> Plot | None:
+    """Coverage of the widest interval by group, with its confidence limits.
+
+    Args:
+        blocks: as in ``Evaluation``.
+    """
     if not choice.shown:
         return None
     sheet = Sheet(max(0.85 + 0.235 * len(choice.shown), 1.9))
@@ -125,8 +153,9 @@ def group_coverage(choice: GroupChoice) -> Plot | None:
     axes = sheet.axes(left, 0.55, 5.4 - left - 0.25, sheet.size[1] - 0.65, grid="x")
     rows = np.arange(len(labels))[::-1]
     for row, (_, interval) in zip(rows, choice.shown, strict=True):
-        colour = BLUE if verdict(interval) == "good" else ORANGE
-        axes.hlines(row, interval.low, interval.high, color=colour, linewidth=2, alpha=0.75)
+        colour = _COLOURS[verdict(interval)]
+        if interval.limits:
+            axes.hlines(row, *interval.limits, color=colour, linewidth=2, alpha=0.75)
         axes.plot(
             interval.coverage,
             row,
@@ -140,28 +169,48 @@ def group_coverage(choice: GroupChoice) -> Plot | None:
     axes.axvline(nominal, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     name_ticks(axes.yaxis, rows.tolist(), labels, labelcolor=INK)
     axes.set_ylim(-0.7, len(labels) - 0.3)
-    low = min(interval.low for _, interval in choice.shown)
-    high = max(interval.high for _, interval in choice.shown)
+    bars = [interval.limits or (interval.coverage, interval.coverage) for _, interval in choice.shown]
+    low, high = min(bar[0] for bar in bars), max(bar[1] for bar in bars)
     pad = 0.04 * max(high - low, 0.01)
     axes.set_xlim(max(min(low, nominal) - pad, -0.02), min(max(high, nominal) + pad, 1.02))
     number_ticks(axes.xaxis, 5, claimed)
     axes.set_xlabel(f"rows inside the {claimed(nominal)} interval", color=MUTED, fontsize=9)
     shares = [interval.coverage for _, interval in choice.shown]
-    some = (
-        f" Shown are the {_MOST_GROUPS // 2} largest of {choice.total:,} groups and the "
-        f"{len(choice.shown) - _MOST_GROUPS // 2} that miss most; {choice.outside:,} miss in all, where "
-        f"chance alone makes about {max(round(choice.total * 0.05), 1):,} do so."
-        if choice.left_out
-        else ""
-    )
     return sheet.finish(
         "coverage_by_group",
         "Coverage by group",
-        f"Each dot is the share of a group's rows inside the {claimed(nominal)} interval, the bar its 95 % "
-        f"confidence limits; orange groups miss the dashed line by more than chance explains.{some}",
+        f"Each dot is the share of a group's rows inside the {claimed(nominal)} interval"
+        f"{_group_words(choice, blocks)}",
         f"Coverage of {several(len(labels), 'group')} from {percent(min(shares))} to {percent(max(shares))}; "
-        f"{choice.outside:,} of {choice.total:,} miss.",
+        f"{choice.outside:,} of {choice.judged:,} with known limits miss.",
     )
+
+
+def _group_words(choice: GroupChoice, blocks: int | None) -> str:
+    """Return what bars and colours mean, and which groups are shown; it ends the caption's first sentence."""
+    words = "."
+    if choice.judged:
+        allowing = "" if blocks is None else ", allowing for rows that resemble each other"
+        words = (
+            f", the bar its 95 % confidence limits{allowing}; orange groups miss the dashed line by more "
+            "than chance explains."
+        )
+    if choice.judged < choice.total:
+        words += (
+            " Grey groups hold too few independent blocks of rows to tell how far chance explains theirs."
+        )
+    if choice.left_out:
+        words += (
+            f" Shown are the {_MOST_GROUPS // 2} largest of {choice.total:,} groups and the "
+            f"{len(choice.shown) - _MOST_GROUPS // 2} that miss most"
+        )
+        words += (
+            f"; {choice.outside:,} miss in all, where chance alone makes about "
+            f"{max(round(choice.judged * 0.05), 1):,} do so."
+            if choice.judged
+            else "."
+        )
+    return words
 
 
 def widths(material: ReportMaterial) -> Plot | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,18 +23,21 @@ from raysearch.report.canvas import (
     name_ticks,
     number_ticks,
 )
-from raysearch.report.scales import ParameterScale, finite_shares, scales, scored
+from raysearch.report.scales import ParameterScale, finite_shares, ranked, scales, scored
 from raysearch.report.wording import claimed, number, percent, several
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _VECTORS = 250  # more marks than this are embedded as a picture, which keeps the page small
-_UNUSED = -0.16  # where trials that do not use a parameter are drawn
+_UNUSED = -0.16  # where trials that do not use a parameter are drawn, and those without a rank
+_FINISHED: dict[str, Any] = {"color": BLUE, "markeredgecolor": PAPER, "markeredgewidth": 0.6}
+_STOPPED: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": GREY, "markeredgewidth": 1.0}
+_HOLLOW = " Hollow dots were stopped early: their score is that after fewer rounds, and never the best."
 
 
 def history(trials: Sequence[TrialResult]) -> Plot | None:
-    """Score by trial, with the best so far."""
+    """Score by trial, with the best so far among those that trained all their rounds."""
     told = sorted(scored(trials), key=lambda trial: trial.number)
     if not told:
         return None
@@ -46,14 +49,13 @@ def history(trials: Sequence[TrialResult]) -> Plot | None:
     shown = np.minimum(scores, top)
     stopped = np.array([trial.state == "stopped" for trial in told])
     dense = len(told) > _VECTORS
-    for mask, colour, name in ((~stopped, BLUE, "trained to the end"), (stopped, GREY, "stopped early")):
+    for mask, style, name in (
+        (~stopped, _FINISHED, "trained to the end"),
+        (stopped, _STOPPED, "stopped early"),
+    ):
         if mask.any():
-            axes.plot(
-                numbers[mask], shown[mask], "o", color=colour, markersize=5, markeredgecolor=PAPER,
-                markeredgewidth=0.6, label=name, rasterized=dense,
-            )  # fmt: skip
-    best = np.minimum(np.minimum.accumulate(scores), top)
-    axes.step(numbers, best, where="post", color=ORANGE, linewidth=1.8, label="best so far", zorder=1.9)
+            axes.plot(numbers[mask], shown[mask], "o", markersize=5, label=name, rasterized=dense, **style)
+    _draw_best(axes, numbers, np.where(stopped, np.inf, scores), top)
     _mark_default(axes, told, top)
     failed = [trial.number for trial in trials if trial.score is None or trial.state == "failed"]
     if failed:
@@ -68,14 +70,27 @@ def history(trials: Sequence[TrialResult]) -> Plot | None:
     legend(axes)
     above = int((scores > top).sum())
     cut = f" {several(above, 'much worse trial')} drawn at the upper edge." if above else ""
+    cut += _HOLLOW if stopped.any() else ""
+    best = ranked(told)
+    reached = f", {number(best[0].score)} at best" if best else ""
     return sheet.finish(
         "history",
         "How the search went",
         "Each dot is one setting that was tried and its score, the average pinball loss on the validation "
         f"rows; the line is the best score so far, so where it runs flat more trials gained nothing.{cut}",
-        f"Score of {several(len(told), 'trial')} in order, from {number(scores[0])} at first to "
-        f"{number(float(scores.min()))} at best.",
+        f"Score of {several(len(told), 'trial')} in order: {number(scores[0])} at first{reached}.",
     )
+
+
+def _draw_best(axes: Axes, numbers: np.ndarray, scores: np.ndarray, top: float) -> None:
+    """Draw the lowest score so far as steps; a score that is infinite does not count."""
+    best = np.minimum.accumulate(scores)
+    known = np.isfinite(best)
+    if known.any():
+        axes.step(
+            numbers[known], np.minimum(best[known], top), where="post", color=ORANGE, linewidth=1.8,
+            label="best so far", zorder=1.9,
+        )  # fmt: skip
 
 
 def _score_limits(scores: np.ndarray) -> tuple[float, float, float]:
@@ -152,35 +167,38 @@ def _bars(told: list[tuple[str, float]], name: str, title: str, caption: str) ->
 
 
 def parallel(trials: Sequence[TrialResult], importance: Mapping[str, float]) -> Plot | None:
-    """Each scored trial as a line over its parameters and its score."""
+    """Each scored trial as a line over its parameters and its rank; trials stopped early have none."""
     told = scored(trials)
     axes_of = scales(told, importance, 8)
-    if len(told) < 2 or not axes_of:
+    best = len(ranked(told))
+    if not best or len(told) < 2 or not axes_of:
         return None
     sheet = Sheet(3.6, wide=True)
     axes = sheet.axes(0.75, 0.1, 9.5, 2.85, grid="none")
     places = np.column_stack([scale.places for scale in axes_of])
-    lines = np.column_stack([np.where(np.isnan(places), _UNUSED, places), _ranks(len(told))])
-    good = _good(len(told))
+    stopped = len(told) - best
+    ranks = np.append(np.linspace(1, 0, best), np.full(stopped, _UNUSED))
+    lines = np.column_stack([np.where(np.isnan(places), _UNUSED, places), ranks])
+    good = _good(best)
     _draw_lines(axes, lines, good)
     columns = lines.shape[1]
     axes.vlines(range(columns), 0, 1, color=MUTED, linewidth=1, zorder=3)
     for column, scale in enumerate(axes_of):
         _draw_scale(axes, sheet, column, scale)
-    axes.annotate(
-        "best", (columns - 1, 1), (6, 0), textcoords="offset points", va="center", fontsize=8.5, color=INK
-    )
-    axes.annotate(
-        "worst", (columns - 1, 0), (6, 0), textcoords="offset points", va="center", fontsize=8.5, color=INK
-    )
+    for place, word in ((1, "best"), (0, "worst"), *(((_UNUSED, "stopped"),) if stopped else ())):
+        axes.annotate(
+            word, (columns - 1, place), (6, 0), textcoords="offset points", va="center", fontsize=8.5,
+            color=INK,
+        )  # fmt: skip
     _head(axes, columns - 1, "rank", 0)
     axes.set_xlim(-0.05, columns - 1 + 0.05)
     unused = any(scale.conditional for scale in axes_of)
     if unused:
         axes.text(0, _UNUSED, "not used ", ha="right", va="center", fontsize=8.5, color=MUTED)
-    axes.set_ylim(_UNUSED - 0.06 if unused else -0.05, 1.05)
+    axes.set_ylim(_UNUSED - 0.06 if unused or stopped else -0.05, 1.05)
     axes.axis("off")
     low = " A line at the bottom does not use that parameter." if unused else ""
+    low += " Those that end at the bottom were stopped early and have no rank." if stopped else ""
     return sheet.finish(
         "parallel_coordinates",
         "Settings side by side",
@@ -191,13 +209,9 @@ def parallel(trials: Sequence[TrialResult], importance: Mapping[str, float]) -> 
     )
 
 
-def _ranks(count: int) -> np.ndarray:
-    return np.linspace(1, 0, count)
-
-
 def _good(count: int) -> int:
-    """Return how many trials after the best one are shown as good."""
-    return min(max(round(count * 0.1), 4), 20, count - 1)
+    """Return how many of so many ranked trials are shown as good after the best one."""
+    return max(min(max(round(count * 0.1), 4), 20, count - 1), 0)
 
 
 def _draw_lines(axes: Axes, lines: np.ndarray, good: int) -> None:
@@ -240,20 +254,20 @@ def slices(trials: Sequence[TrialResult], importance: Mapping[str, float]) -> Pl
     """Score against each of the most important parameters."""
     told = scored(trials)
     found = scales(told, importance, 8)
-    if len(told) < 2 or not found:
+    best = len(ranked(told))
+    if not best or len(told) < 2 or not found:
         return None
     down = -(-len(found) // 4)
     across = -(-len(found) // down)
     sheet = Sheet(0.15 + 2.15 * down, wide=True)
     scores = np.array([trial.score for trial in told], dtype=float)
     floor, top, high = _score_limits(scores)
-    good = _good(len(told))
     step = (11.0 - 0.85) / across
     for index, scale in enumerate(found):
         row, column = divmod(index, across)
         bottom = sheet.size[1] - 2.15 * (row + 1) + 0.35
         axes = sheet.axes(0.85 + column * step, bottom, step - 0.25, 1.5)
-        _draw_slice(axes, scale, np.minimum(scores, top), good)
+        _draw_slice(axes, scale, np.minimum(scores, top), best)
         axes.set_ylim(floor, high)
         axes.set_xlim(-0.06, 1.06)
         names = [sheet.label(told, 12) for _, told in scale.ticks]
@@ -266,14 +280,16 @@ def slices(trials: Sequence[TrialResult], importance: Mapping[str, float]) -> Pl
         "slices",
         "Score by parameter",
         "Each dot is one trial: to the side its value of the parameter, upwards its score (lower is better); "
-        "a cloud that falls to one side says where to search on.",
+        f"a cloud that falls to one side says where to search on.{_HOLLOW if best < len(told) else ''}",
         f"Score against {', '.join(scale.name for scale in found)}, one small plot each.",
     )
 
 
-def _draw_slice(axes: Axes, scale: ParameterScale, scores: np.ndarray, good: int) -> None:
-    dense = len(scores) > _VECTORS // 4
-    groups = ((slice(good + 1, None), GREY, 4.0), (slice(1, good + 1), BLUE, 5.0), (slice(0, 1), ORANGE, 8.0))
+def _draw_slice(axes: Axes, scale: ParameterScale, scores: np.ndarray, best: int) -> None:
+    """Draw the trials; the first ``best`` are ranked, the others were stopped early."""
+    dense, good = len(scores) > _VECTORS // 4, _good(best)
+    axes.plot(scale.places[best:], scores[best:], "o", markersize=4.0, rasterized=dense, **_STOPPED)
+    groups = ((slice(good + 1, best), GREY, 4.0), (slice(1, good + 1), BLUE, 5.0), (slice(0, 1), ORANGE, 8.0))
     for part, colour, size in groups:
         axes.plot(
             scale.places[part], scores[part], "o", color=colour, markersize=size, markeredgecolor=PAPER,

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from raysearch.addresses import hide_secrets
 from raysearch.errors import resume_command
 from raysearch.report.canvas import Plot
 from raysearch.report.material import ReportMaterial
 from raysearch.report.tables import Row, Table, quality_table
-from raysearch.report.wording import masked, number, percent
+from raysearch.report.wording import number, percent
 
 _LIBRARIES = ("raysearch", "ray", "optuna", "mlflow", "lightgbm", "xgboost", "numpy", "pandas", "pyarrow")
 
@@ -66,14 +67,14 @@ def record_sections(material: ReportMaterial) -> Iterator[Section]:
 
 def _setting(value: Any) -> str:
     if isinstance(value, list | tuple | dict):
-        return masked(json.dumps(value, ensure_ascii=False, default=str))
-    return "" if value is None else masked(str(value))
+        return hide_secrets(json.dumps(value, ensure_ascii=False, default=str))
+    return "" if value is None else hide_secrets(str(value))
 
 
 def _overview(material: ReportMaterial) -> Iterator[Row]:
     quality, facts = material.quality, material.facts
     yield Row(("table", facts.name))
-    yield Row(("read from", masked(facts.source)))
+    yield Row(("read from", facts.source))
     yield Row(("rows", number(quality.rows)))
     yield Row(("rows without a target, left out", number(quality.rows_without_target)))
     yield Row(("duplicate rows", number(quality.duplicate_rows)))
@@ -84,9 +85,9 @@ def _overview(material: ReportMaterial) -> Iterator[Row]:
 
 def _snippets(material: ReportMaterial) -> Iterator[tuple[str, str]]:
     result = material.result
-    home = masked(str(material.config.get("study", {}).get("home", "studies")))
+    home = hide_secrets(str(material.config.get("study", {}).get("home", "studies")))
     study, place = shlex.quote(result.study), "" if home == "studies" else f" --home {shlex.quote(home)}"
-    load = f"import raysearch\n\nforecaster = raysearch.load_forecaster({masked(result.model_path)!r})"
+    load = f"import raysearch\n\nforecaster = raysearch.load_forecaster({hide_secrets(result.model_path)!r})"
     yield (
         "In Python; the answer has one column a level (q0.05, q0.5, ...), in order, on the original scale:",
         f"{load}\nforecasts = forecaster.predict(table)  # a DataFrame with the same columns",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +34,18 @@ class ParameterScale:
         return bool(np.isnan(self.places).any())
 
 
-def scored(trials: Sequence[TrialResult]) -> tuple[TrialResult, ...]:
-    """Return the trials that have a score, best first; ties stand in order of number."""
+def scored(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
+    """Return the trials that have a score: finished ones, best first, then those that were stopped early.
+
+    Scores after fewer rounds cannot be ranked with final ones. Ties stand in order of number.
+    """
     told = [trial for trial in trials if trial.score is not None and math.isfinite(trial.score)]
-    return tuple(sorted(told, key=lambda trial: (trial.score, trial.number)))
+    return tuple(sorted(told, key=lambda trial: (trial.state != "finished", trial.score, trial.number)))
+
+
+def ranked(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
+    """Return the trials that trained all their rounds and have a score, best first."""
+    return tuple(trial for trial in scored(trials) if trial.state == "finished")
 
 
 def scales(

@@ -9,15 +9,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from raysearch.metrics import level_name, wilson_limits
+from raysearch.metrics import level_name
 from raysearch.records import DataQuality, Evaluation, TrialResult
 from raysearch.report.material import ReportMaterial
 from raysearch.report.plots_forecast import GroupChoice
-from raysearch.report.scales import scored
-from raysearch.report.wording import DASH, LIBRARIES, claimed, duration, number, percent, shorten, verdict
+from raysearch.report.scales import ranked, scored
+from raysearch.report.wording import (
+    DASH,
+    LIBRARIES,
+    claimed,
+    duration,
+    judged,
+    number,
+    percent,
+    shorten,
+    span,
+    verdict,
+)
 
 _LEADERBOARD = ("rank", "trial", "model", "state", "score", "rounds", "seconds", "default", "reason")
 _BEST = 20
+_STATES = {"stopped": "stopped early"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +52,16 @@ class Table:
 
 
 def write_leaderboard(trials: Iterable[TrialResult], path: Path) -> None:
-    """Write all trials as CSV in UTF-8, sorted by score, those without a score last."""
+    """Write all trials as CSV in UTF-8: finished ones by rank, then those stopped early, then the others."""
     trials = tuple(trials)
     names = _param_names(trials)
-    ranked = scored(trials)
-    keys = {trial.number for trial in ranked}
-    ordered = [*enumerate(ranked, 1), *(("", trial) for trial in trials if trial.number not in keys)]
+    told = scored(trials)
+    keys = {trial.number for trial in told}
+    best = len(ranked(told))
+    ordered = [
+        *((rank if rank <= best else "", trial) for rank, trial in enumerate(told, 1)),
+        *(("", trial) for trial in trials if trial.number not in keys),
+    ]
     with (
         replacing(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="", errors="replace") as file,
@@ -54,7 +70,7 @@ def write_leaderboard(trials: Iterable[TrialResult], path: Path) -> None:
         writer.writerow([*_LEADERBOARD, *names])
         for rank, t in ordered:
             score = t.score if t.number in keys else ""
-            told = [
+            cells = [
                 rank,
                 t.number,
                 t.model,
@@ -65,7 +81,7 @@ def write_leaderboard(trials: Iterable[TrialResult], path: Path) -> None:
                 t.default,
                 t.reason,
             ]
-            writer.writerow([*told, *(t.params.get(name, "") for name in names)])
+            writer.writerow([*cells, *(t.params.get(name, "") for name in names)])
 
 
 class replacing:  # noqa: N801  (reads as the verb it is)
@@ -95,21 +111,36 @@ def _param_names(trials: Sequence[TrialResult]) -> list[str]:
 
 
 def ranking(trials: Sequence[TrialResult]) -> Table:
-    """The best twenty with their parameters, and the untuned default wherever it stands."""
-    ranked = list(enumerate(scored(trials), 1))
-    shown = [item for item in ranked if item[0] <= _BEST or item[1].default]
+    """The best twenty with their parameters, and the untuned default wherever it stands.
+
+    Where fewer finished, those that were stopped early follow, without a rank.
+    """
+    told = scored(trials)
+    best = len(ranked(told))
+    shown = [item for item in enumerate(told, 1) if item[0] <= _BEST or item[1].default]
     names = _param_names([trial for _, trial in shown])
-    rows = []
-    for rank, trial in shown:
-        state = "untuned default" if trial.default else trial.state
-        told = (str(rank), str(trial.number), LIBRARIES.get(trial.model, trial.model), state)
-        cost = (number(trial.score, 5), number(trial.rounds), duration(trial.seconds))
-        params = tuple(number(trial.params.get(name)) for name in names)
-        rows.append(Row(told + cost + params, "best" if rank == 1 else "quiet" if trial.default else ""))
+    rows = [_ranking_row(rank if rank <= best else None, trial, names) for rank, trial in shown]
     head = ("rank", "trial", "library", "state", "score", "rounds", "time", *names)
-    left_out = len(ranked) - len(shown)
-    note = f"{left_out:,} more scored trials are in the leaderboard." if left_out else ""
-    return Table("The best trials", head, tuple(rows), frozenset({2, 3}), note)
+    notes = []
+    if any(trial.state == "stopped" for _, trial in shown):
+        notes.append("Trials that were stopped early have no rank: their score is that after fewer rounds.")
+    if len(told) > len(shown):
+        notes.append(f"{len(told) - len(shown):,} more scored trials are in the leaderboard.")
+    return Table("The best trials", head, tuple(rows), frozenset({2, 3}), " ".join(notes))
+
+
+def _ranking_row(rank: int | None, trial: TrialResult, names: Sequence[str]) -> Row:
+    state = "untuned default" if trial.default else _STATES.get(trial.state, trial.state)
+    told = (
+        DASH if rank is None else str(rank),
+        str(trial.number),
+        LIBRARIES.get(trial.model, trial.model),
+        state,
+    )
+    cost = (number(trial.score, 5), number(trial.rounds), duration(trial.seconds))
+    params = tuple(number(trial.params.get(name)) for name in names)
+    quiet = trial.default or rank is None
+    return Row(told + cost + params, "best" if rank == 1 else "quiet" if quiet else "")
 
 
 def failures(trials: Sequence[TrialResult]) -> Table | None:
@@ -136,10 +167,9 @@ def level_table(evaluation: Evaluation, levels: Sequence[float]) -> Table:
         if share is None:
             rows.append(Row((f"{level:g}", percent(level), DASH, DASH, number(loss))))
             continue
-        low, high = wilson_limits(share * evaluation.rows, evaluation.rows)
-        tone = "good" if low <= level <= high else "warn"
-        limits = f"{100 * low:.1f} to {100 * high:.1f}"
-        rows.append(Row((f"{level:g}", percent(level), percent(share), limits, number(loss)), tone))
+        limits = evaluation.reliability_limits.get(level)
+        told = (f"{level:g}", percent(level), percent(share), span(limits), number(loss))
+        rows.append(Row(told, judged(level, limits)))
     rows.append(Row(("all", "", "", "", number(evaluation.metrics.get("pinball_loss_avg"))), "best"))
     head = ("level", "should lie below", "observed", "95 % limits", "pinball loss")
     return Table("Every level", head, tuple(rows))
@@ -152,7 +182,7 @@ def interval_table(evaluation: Evaluation) -> Table | None:
             (
                 claimed(part.nominal),
                 percent(part.coverage),
-                f"{100 * part.low:.1f} to {100 * part.high:.1f}",
+                span(part.limits),
                 number(part.width),
             ),
             verdict(part),
@@ -171,7 +201,7 @@ def group_table(choice: GroupChoice) -> Table | None:
                 shorten(name, 48) or "(empty)",
                 number(part.rows),
                 percent(part.coverage),
-                f"{100 * part.low:.1f} to {100 * part.high:.1f}",
+                span(part.limits),
                 number(part.width),
             ),
             verdict(part),

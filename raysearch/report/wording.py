@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from raysearch.report.material import ReportMaterial
 
 DASH = "–"
 _LITTLE = 0.015  # a gap of coverage that shows in many rows but hardly matters in use
+_FAR_OFF = 0.03  # a gap that few rows leave possible, but that nobody would call "as it should"
 LIBRARIES = {"lightgbm": "LightGBM", "xgboost": "XGBoost"}
-_SECRET_IN_URL = re.compile(r"(://[^/@\s:]*):[^/@\s]+@")
-_SECRET_IN_QUERY = re.compile(r"(?i)([?&;][^=&;\s]*(?:password|token|secret|key|signature|sig)=)[^&;\s]+")
 
 
 @dataclass(frozen=True)
@@ -91,11 +89,6 @@ def shorten(text: str, most: int) -> str:
     return f"{head}…{tail}"
 
 
-def masked(text: str) -> str:
-    """Return the text with passwords and tokens of addresses hidden: a report is sent around."""
-    return _SECRET_IN_QUERY.sub(r"\1***", _SECRET_IN_URL.sub(r"\1:***@", text))
-
-
 def several(count: int, noun: str) -> str:
     """Return "1 trial", "3,000 trials"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
@@ -106,9 +99,36 @@ def headline_interval(intervals: Sequence[Interval]) -> Interval | None:
     return max(intervals, key=lambda interval: interval.nominal, default=None)
 
 
+def judged(claim: float, limits: tuple[float, float] | None) -> str:
+    """Return "good" where a claim lies within the limits of what was seen, else "warn"; "" without limits."""
+    if limits is None:
+        return ""
+    return "good" if limits[0] <= claim <= limits[1] else "warn"
+
+
 def verdict(interval: Interval) -> str:
-    """Return "good" where what an interval claims lies within its confidence limits, else "warn"."""
-    return "good" if interval.low <= interval.nominal <= interval.high else "warn"
+    """Return whether what an interval claims lies within its confidence limits, as ``judged`` does."""
+    return judged(interval.nominal, interval.limits)
+
+
+def span(limits: tuple[float, float] | None) -> str:
+    """Return limits of a share in percent, "88.1 to 90.8", or that they are not known."""
+    return "not known" if limits is None else f"{100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
+
+
+def confidence(limits: tuple[float, float] | None, blocks: int | None) -> str:
+    """Return the confidence limits of a share in words, and what they allow for.
+
+    Args:
+        blocks: as in ``Evaluation``.
+    """
+    if limits is None:
+        return "too few independent blocks of rows to tell its confidence limits"
+    allowing = "" if blocks is None else ", allowing for rows that resemble each other"
+    return f"95 % confidence {span(limits)}{allowing}"
+
+
+NO_GAIN_INTERVAL = "too few independent blocks of rows for an interval"
 
 
 def summary(material: ReportMaterial) -> list[Sentence]:
@@ -125,7 +145,9 @@ def summary(material: ReportMaterial) -> list[Sentence]:
         )
     told.append(_gain(result.comparison) if result.comparison else _no_comparison(material))
     interval = headline_interval(evaluation.intervals)
-    told.append(coverage_sentence(interval, material.part) if interval else _no_interval(material))
+    told.append(
+        coverage_sentence(interval, material.part, evaluation.blocks) if interval else _no_interval(material)
+    )
     # A percent sign must not begin a line.
     return [Sentence(sentence.text.replace(" %", "\u00a0%"), sentence.tone) for sentence in told]
 
@@ -164,12 +186,12 @@ _ENDINGS = {
 
 
 def _gain(comparison: Comparison) -> Sentence:
-    low, high = comparison.low_percent, comparison.high_percent
     if not math.isfinite(comparison.gain_percent):
         return Sentence("Its gain over the untuned default cannot be told as a percentage.")
     rows = "test" if comparison.part == "test" else "validation"
-    limits = f"95 % interval of the gain: {low:.1f} % to {high:.1f} %"
-    if low <= 0 <= high:
+    found = comparison.limits
+    limits = f"95 % interval of the gain: {found[0]:.1f} % to {found[1]:.1f} %" if found else NO_GAIN_INTERVAL
+    if not found or found[0] <= 0 <= found[1]:
         way = "lower" if comparison.gain_percent >= 0 else "higher"
         return Sentence(
             f"Its loss on the {rows} rows is {abs(comparison.gain_percent):.1f} % {way} than that of the "
@@ -195,13 +217,22 @@ def _no_interval(material: ReportMaterial) -> Sentence:
     return Sentence(f"No two levels bound a central interval; {', '.join(told)}." if told else "")
 
 
-def coverage_sentence(interval: Interval, part: str) -> Sentence:
-    """Return whether an interval covers what it claims, with the confidence limits."""
+def coverage_sentence(interval: Interval, part: str, blocks: int | None = None) -> Sentence:
+    """Return whether an interval covers what it claims, with the confidence limits.
+
+    Args:
+        blocks: as in ``Evaluation``.
+    """
     text = (
         f"The {claimed(interval.nominal)} interval held {percent(interval.coverage)} of the {part} rows "
-        f"(95 % confidence {100 * interval.low:.1f} to {100 * interval.high:.1f})"
+        f"({confidence(interval.limits, blocks)})"
     )
-    if verdict(interval) == "good":
+    tone = verdict(interval)
+    if not tone:
+        return Sentence(f"{text}, so whether it is too narrow or too wide cannot be told.")
+    if tone == "good":
+        if abs(interval.coverage - interval.nominal) > _FAR_OFF:
+            return Sentence(f"{text}, a gap that chance alone could explain.")
         return Sentence(f"{text}, as it should.", "good")
     little = "a little " if abs(interval.coverage - interval.nominal) < _LITTLE else ""
     if interval.coverage < interval.nominal:

@@ -71,7 +71,7 @@ def make_material(rows: int = 2000, trials: int = 30, groups: int = 5, **changes
     names = np.array([f"G{i:04d}" for i in range(groups)] or ["?"])
     by = names[np.arange(rows) % groups] if groups else None
     ended = make_trials(trials)
-    best = min((t for t in ended if t.score is not None), key=lambda t: t.score)
+    best = min((t for t in ended if t.state == "finished"), key=lambda t: t.score)
     default = next((t for t in ended if t.default), None)
     evaluation = changes.pop("evaluation", None) or evaluate("test", y, q, LEVELS, by)
     result = StudyResult(

@@ -206,6 +206,36 @@ def test_when_coverage_or_gain_misses_then_it_is_flagged(tmp_path) -> None:
     assert reader.html.count('<span class="warn">') == 2
 
 
+def test_when_blocks_are_few_then_neither_gain_nor_coverage_is_called_good(tmp_path) -> None:
+    material = make_material(1000, 8, 4, config={"data": {"target": "nav"}, "split": {"by": "auto"}})
+    blocks = np.arange(1000) // 300
+    evaluation = evaluate("test", material.y, material.quantiles, LEVELS, material.groups, blocks)
+    comparison = dataclasses.replace(material.result.comparison, low_percent=None, high_percent=None)
+    result = dataclasses.replace(material.result, evaluation=evaluation, comparison=comparison)
+    reader = written(dataclasses.replace(material, result=result), tmp_path)
+    gain = "12.3 % lower than that of the untuned default, but this may be chance (too few independent blocks"
+    assert gain in reader.words
+    assert "so whether it is too narrow or too wide cannot be told" in reader.words
+    assert '<span class="good">' not in reader.html and '<div class="figure good">' not in reader.html
+    assert '<tr class="good">' not in reader.html and '<tr class="warn">' not in reader.html
+    assert "stretches of time (4 blocks of rows)" in reader.words and "not known" in reader.words
+    assert "None" not in reader.words
+
+
+def test_when_rows_are_blocks_of_groups_then_the_page_says_what_cannot_be_told(tmp_path) -> None:
+    config = {"data": {"target": "nav", "group": "store"}, "split": {"by": "group"}}
+    material = make_material(1000, 8, 10, config=config)
+    raw = material.quantiles.copy()
+    raw[:250] = raw[:250, ::-1]
+    evaluation = evaluate("test", material.y, raw, LEVELS, material.groups, material.groups)
+    result = dataclasses.replace(material.result, evaluation=evaluation)
+    reader = written(dataclasses.replace(material, result=result), tmp_path)
+    assert "only its groups (10 blocks of rows) as independent" in reader.words
+    assert "How far a single group's coverage is chance can then not be told." in reader.words
+    assert "allowing for rows that resemble each other" in reader.words
+    assert "On 25.0 % of the rows some levels came out crossed; all were put in order." in reader.words
+
+
 def test_when_only_one_trial_has_a_score_then_the_page_is_whole(tmp_path) -> None:
     trials = (make_trial(0, 1.3), *(make_trial(n, None) for n in range(1, 6)))
     material = make_material(300, 30, 3)

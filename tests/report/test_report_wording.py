@@ -10,12 +10,15 @@ import pytest
 from matplotlib.text import Text
 from report_made_up import make_trial, make_trials
 
+from raysearch.metrics import evaluate
 from raysearch.records import Interval
 from raysearch.report import write_leaderboard
 from raysearch.report.canvas import Sheet, name_ticks, number_ticks
-from raysearch.report.plots_forecast import choose_groups
-from raysearch.report.scales import scales, scored
-from raysearch.report.wording import coverage_sentence, duration, masked, number, shorten
+from raysearch.report.plots_forecast import choose_groups, group_coverage, reliability
+from raysearch.report.plots_search import _draw_best, history, parallel, slices
+from raysearch.report.scales import ranked, scales, scored
+from raysearch.report.tables import group_table, level_table, ranking
+from raysearch.report.wording import coverage_sentence, duration, number, shorten
 
 
 @pytest.mark.parametrize(
@@ -54,12 +57,6 @@ def test_when_a_name_is_long_then_both_its_ends_stay() -> None:
     assert shorten("東" * 20, 12) == "東東東…東"
 
 
-def test_when_an_address_holds_secrets_then_they_are_hidden() -> None:
-    assert masked("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
-    assert masked("s3://bucket/x?token=abc&region=eu") == "s3://bucket/x?token=***&region=eu"
-    assert masked("C:\\data\\a:b@c.csv") == "C:\\data\\a:b@c.csv"
-
-
 @pytest.mark.parametrize(
     ("coverage", "low", "high", "word", "tone"),
     [
@@ -67,11 +64,107 @@ def test_when_an_address_holds_secrets_then_they_are_hidden() -> None:
         (0.8, 0.78, 0.82, "it is too narrow", "warn"),
         (0.895, 0.893, 0.897, "a little too narrow", "warn"),
         (0.97, 0.96, 0.98, "wider than it needs to be", "warn"),
+        (0.7, 0.4, 0.92, "a gap that chance alone could explain", ""),
+        (
+            0.7,
+            None,
+            None,
+            "too few independent blocks of rows to tell its confidence limits), so whether",
+            "",
+        ),
     ],
 )
 def test_coverage_is_judged_by_its_limits(coverage, low, high, word, tone) -> None:
     sentence = coverage_sentence(Interval(0.9, coverage, low, high, 1.0, 100), "test")
     assert word in sentence.text and sentence.tone == tone
+    assert "allowing for" not in sentence.text
+    in_blocks = coverage_sentence(Interval(0.9, coverage, low, high, 1.0, 100), "test", 20)
+    assert ("allowing for rows that resemble each other" in in_blocks.text) == (low is not None)
+    assert in_blocks.tone == tone
+
+
+def test_scores_after_fewer_rounds_are_not_ranked_with_final_ones() -> None:
+    trials = (
+        make_trial(0, 1.4),
+        make_trial(1, 1.1, state="stopped"),
+        make_trial(2, 1.2),
+        make_trial(3, None),
+        make_trial(4, 1.0, state="stopped"),
+        make_trial(5, 1.2),
+    )
+    assert [trial.number for trial in ranked(trials)] == [2, 5, 0]
+    assert [trial.number for trial in scored(trials)] == [2, 5, 0, 4, 1]
+    table = ranking(trials)
+    assert [row.cells[:2] for row in table.rows] == [
+        ("1", "2"),
+        ("2", "5"),
+        ("3", "0"),
+        ("–", "4"),
+        ("–", "1"),
+    ]
+    assert [row.cells[3] for row in table.rows] == [
+        "finished", "finished", "untuned default", "stopped early", "stopped early",
+    ]  # fmt: skip
+    assert "stopped early have no rank" in table.note
+
+
+def test_the_best_so_far_is_that_of_a_finished_trial() -> None:
+    trials = (make_trial(0, 1.4), make_trial(1, 0.9, state="stopped"), make_trial(2, 1.2))
+    plot = history(trials)
+    assert "1.4 at first, 1.2 at best" in plot.alt and "Hollow dots were stopped early" in plot.caption
+    assert "Hollow" not in history(trials[::2]).caption
+    axes = Sheet(2.0).axes(1, 0.5, 4, 1)
+    _draw_best(axes, np.arange(4), np.array([np.inf, 1.4, np.inf, 1.2]), 2.0)
+    [line] = axes.get_lines()
+    assert line.get_xdata().tolist() == [1, 2, 3] and line.get_ydata().tolist() == [1.4, 1.4, 1.2]
+
+
+def test_when_no_trial_finished_then_what_needs_ranks_is_left_out() -> None:
+    trials = tuple(make_trial(n, 1.0 + n / 10, state="stopped") for n in range(4))
+    assert history(trials) is not None and "at best" not in history(trials).alt
+    assert parallel(trials, {}) is slices(trials, {}) is None
+    assert [row.cells[0] for row in ranking(trials).rows] == ["–"] * 4
+
+
+def test_what_is_not_known_of_a_group_is_neither_good_nor_bad() -> None:
+    unknown = Interval(0.9, 0.2, None, None, 1.0, 50)
+    groups = {
+        "fine": (Interval(0.9, 0.9, 0.85, 0.95, 1.0, 100),),
+        "bad": (Interval(0.9, 0.0, 0.0, 0.3, 1.0, 90),),
+        "unknown": (unknown,),
+    }
+    choice = choose_groups(groups)
+    assert (choice.total, choice.judged, choice.outside) == (3, 2, 1)
+    told = [(row.cells[0], row.cells[3], row.tone) for row in group_table(choice).rows]
+    assert told == [
+        ("fine", "85.0 to 95.0", "good"),
+        ("bad", "0.0 to 30.0", "warn"),
+        ("unknown", "not known", ""),
+    ]
+    plot = group_coverage(choice, 20)
+    assert "more than chance explains" in plot.caption and "allowing for rows that resemble" in plot.caption
+    assert "Grey groups hold too few independent blocks" in plot.caption
+    assert "1 of 2 with known limits miss" in plot.alt
+    alone = group_coverage(choose_groups({"unknown": (unknown,)}), 3)
+    assert "bar" not in alone.caption and "orange" not in alone.caption
+
+
+def test_levels_are_judged_by_the_limits_of_their_blocks() -> None:
+    rng = np.random.default_rng(0)
+    days = np.arange(2000) // 5
+    y = rng.normal(size=2000) + 1.5 * rng.normal(size=20)[days // 20]
+    q = np.tile(np.array([-1.645, 0.0, 1.645]), (2000, 1))
+    tones = {}
+    for name, blocks in (("apart", None), ("blocks", days // 20), ("few", days // 100)):
+        evaluation = evaluate("test", y, q, (0.05, 0.5, 0.95), None, blocks)
+        rows = level_table(evaluation, (0.05, 0.5, 0.95)).rows
+        tones[name] = [row.tone for row in rows[:3]]
+        caption = reliability(evaluation, "test").caption
+        assert ("allowing for rows that resemble" in caption) == (name == "blocks")
+        assert ("too few independent blocks" in caption) == (name == "few")
+        assert [row.cells[3] == "not known" for row in rows[:3]] == [name == "few"] * 3
+    assert tones["few"] == [""] * 3
+    assert tones["apart"].count("warn") > tones["blocks"].count("warn")
 
 
 def test_leaderboard_is_sorted_with_failed_last(tmp_path) -> None:
@@ -84,7 +177,9 @@ def test_leaderboard_is_sorted_with_failed_last(tmp_path) -> None:
         "rank", "trial", "model", "state", "score", "rounds", "seconds", "default", "reason",
     ]  # fmt: skip
     assert rows[0]["trial"] == "9" and rows[0]["ünï"] == "a,b\n" and float(rows[0]["score"]) == 1e-9
-    assert [row["rank"] for row in rows] == [*map(str, range(1, 10)), "", ""]
+    # Of the eleven one failed, one has no number for its score, and two were stopped early.
+    assert [row["rank"] for row in rows] == [*map(str, range(1, 8)), "", "", "", ""]
+    assert [row["state"] for row in rows[7:9]] == ["stopped"] * 2 and float(rows[7]["score"]) > 0
     assert {row["trial"] for row in rows[-2:]} == {"7", "10"} and rows[-2]["reason"].startswith(
         "LightGBMError"
     )

@@ -1,0 +1,159 @@
+"""What the closing takes as independent, and what it says where nothing came out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from raysearch.errors import InterruptedStudyError
+from raysearch.flow.closing import _blocks, _nothing, blocks_in_time
+from raysearch.records import Comparison, DataQuality, DatasetFacts, Evaluation, Interval
+from raysearch.tracking.notes import note_at_end
+from raysearch.tracking.tracker import StudyInfo
+
+
+def test_blocks_in_time_by_hand():
+    # Sixteen rows, so at least four a block; and at least two times.
+    times = np.array([1, 1, 1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 6, 7, 8, 9])
+    told = blocks_in_time(times, 2)
+    assert told.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]  # 8 and 9 are left: too few rows
+    assert blocks_in_time(times, 4).tolist() == [0] * 10 + [1] * 6
+    assert blocks_in_time(times, 9).tolist() == [0] * 16
+
+
+def test_blocks_do_not_hang_on_the_order_of_rows():
+    rng = np.random.default_rng(0)
+    times = np.datetime64("2020-01-01") + rng.integers(0, 300, size=1500).astype("timedelta64[D]")
+    shuffled = rng.permutation(1500)
+    blocks = blocks_in_time(times, 22)
+    np.testing.assert_array_equal(blocks_in_time(times[shuffled], 22), blocks[shuffled])
+    for time in np.unique(times):
+        assert len(set(blocks[times == time])) == 1
+    sizes = np.bincount(blocks)
+    assert sizes.min() >= np.sqrt(1500)
+    steps = [len(np.unique(times[blocks == block])) for block in range(len(sizes))]
+    assert min(steps) >= 22
+    starts = [times[blocks == block].min() for block in range(len(sizes))]
+    assert starts == sorted(starts)
+
+
+def test_one_time_and_no_rows_are_no_trouble():
+    assert blocks_in_time(np.zeros(7), 3).tolist() == [0] * 7
+    assert blocks_in_time(np.empty(0), 1).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("by", "timed", "expected"),
+    [
+        ("time", True, [2, 2, 2, 1, 1, 1, 0, 0, 0]),
+        ("auto", True, [2, 2, 2, 1, 1, 1, 0, 0, 0]),
+        ("auto", False, None),
+        ("random", True, None),
+        ("group", True, list("abababaab")),
+    ],
+)
+def test_what_is_independent_follows_the_split(by, timed, expected):
+    times = np.array([99, 98, 5, 5, 5, 3, 3, 3, 2, 2, 2])  # of the test rows in falling order
+    dataset = SimpleNamespace(
+        parts={"valid": (0, 2), "test": (2, 11)},
+        times=times if timed else None,
+        groups=np.array(list("zzabababaab")),
+    )
+    config = SimpleNamespace(split=SimpleNamespace(by=by, purge=0))
+    found = _blocks(SimpleNamespace(dataset=dataset, config=config, scored_part="test"))
+    assert (None if found is None else found.tolist()) == expected
+
+
+@pytest.mark.usefixtures("no_report")
+def test_blocks_reach_the_result(study, table):
+    done = study(table, data__time="day", data__group="store")
+    told = json.loads(Path("studies/s/result.json").read_text())
+    # Forty test days are four blocks of seven and one of twelve: enough for the coverage, not for the gain.
+    assert done.test.blocks == 5
+    assert done.test.intervals[0].limits is not None
+    assert done.result.comparison.limits is told["comparison"]["low_percent"] is None
+    by_group = study(table, study__name="g", split__by="group", data__group="store", data__drop=["day"])
+    assert by_group.test.blocks == 1
+    assert by_group.test.intervals[0].limits is None
+    apart = study(table, study__name="r", data__drop=["day"])
+    assert apart.test.blocks is None and apart.test.intervals[0].limits is not None
+
+
+def _ended(*states):
+    return [SimpleNamespace(state=state, reason="bad leaf" if state == "failed" else "") for state in states]
+
+
+@pytest.mark.parametrize(
+    ("states", "stopped_by", "told"),
+    [
+        (("failed", "failed"), "failures", "all 2 trials failed; the first: bad leaf"),
+        (
+            ("failed", "stopped", "stopped"),
+            "trials",
+            "no trial finished (1 failed, 2 stopped early); the first failure: bad leaf",
+        ),
+        (("stopped",), "patience", "no trial finished (1 stopped early)"),
+        ((), "time", "the time budget of 10 s ended before any trial finished; `"),
+        (
+            ("failed", "stopped"),
+            "time",
+            "ended before any trial finished (1 failed, 1 stopped early; the first failure: bad leaf); `",
+        ),
+        (("failed",), "interrupt", "stopped before any trial finished"),
+    ],
+)
+def test_a_study_without_a_finished_trial_says_what_became_of_all(states, stopped_by, told):
+    job = SimpleNamespace(
+        about=SimpleNamespace(name="s"),
+        home=SimpleNamespace(address="studies"),
+        config=SimpleNamespace(search=SimpleNamespace(time_budget_s=10.0)),
+    )
+    error = _nothing(job, _ended(*states), stopped_by)
+    assert told in str(error)
+    assert isinstance(error, InterruptedStudyError) == (stopped_by == "interrupt")
+    assert ("--time-budget 20s" in str(error)) == (stopped_by == "time")
+
+
+@pytest.mark.parametrize(
+    ("limits", "blocks", "gain", "told"),
+    [
+        (
+            (0.642, 0.681),
+            None,
+            (4.0, 9.0),
+            ["(64.2% to 68.1% with 95 % confidence)", "(95 % interval +4.0 to +9.0)"],
+        ),
+        (
+            (0.513, 0.79),
+            20,
+            (4.0, 9.0),
+            ["51.3% to 79.0% with 95 % confidence, allowing for rows that resemble"],
+        ),
+        (
+            (None, None),
+            3,
+            (None, None),
+            [
+                "(too few independent blocks of rows to tell its",
+                "(too few independent blocks of rows for an interval)",
+            ],
+        ),
+    ],
+)
+def test_the_note_tells_what_is_known(limits, blocks, gain, told):
+    facts = DatasetFacts("t", "t.csv", "0" * 36, 100, (), {"train": 60, "valid": 20, "test": 20})
+    info = StudyInfo("s", "1", {}, facts, DataQuality(100, (), 0, 0, (), ()), {})
+    best = SimpleNamespace(number=1, model="lightgbm", score=1.0)
+    result = SimpleNamespace(
+        best=best,
+        trials={"finished": 1},
+        evaluation=Evaluation("test", 20, {}, (Interval(0.9, 0.661, *limits, 1.0, 20),), {}, blocks=blocks),
+        comparison=Comparison("test", 1.0, 1.1, 6.0, *gain),
+    )
+    note = note_at_end(info, result, None)
+    assert all(words in note for words in told)
+    assert "90% interval covers 66.1%" in note and "+6.0 %" in note and "None" not in note
