@@ -71,6 +71,7 @@ def check_table(table: Any, data: DataConfig, where: str, *, by_time: bool, test
         keep &= ~timeless
         if timeless.any():
             warnings.append(f"{int(timeless.sum()):,} rows without a time in {data.time!r} are left out")
+        warnings += _day_or_month(table, data.time)
     rows = np.flatnonzero(keep)
     _check_usable(rows, target, anchor, data, problems, test)
     problems.raise_as(DataError)
@@ -206,6 +207,16 @@ def _times_of_texts(texts: Texts, column: str, problems: Problems) -> Any:
         "write dates like 2024-01-31 or 2024-01-31 13:45:00"
     )
     return None
+
+
+def _day_or_month(table: Any, column: str | None) -> list[str]:
+    """Return a warning where nothing in the times tells which of their numbers is the day."""
+    if column is None or kind_of(decode(table.column(column)).type) != "category":
+        return []
+    words = spoken(as_texts(decode(table.column(column))).values)
+    form = dates.find_format(words, share=0.5)
+    other = form and dates.misread(words, form)
+    return [f"time column {column!r} is read as {form}; {other} would read it as well"] if other else []
 
 
 def _missing_times(times: Any) -> npt.NDArray[np.bool_]:

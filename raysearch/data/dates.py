@@ -17,10 +17,15 @@ _OFFSET = r"(Z|UTC|[+-]\d{2}(:?\d{2})?)"
 _ISO_SHAPE = r"^\s*\d{4}-\d{2}-\d{2}([T ]\d{2}(:\d{2}(:\d{2}([.,]\d{1,9})?)?)?( ?" + _OFFSET + r")?)?\s*$"
 _ISO_WITH_OFFSET = r"^\s*\d{4}-\d{2}-\d{2}[T ][\d:.,]+ ?" + _OFFSET + r"\s*$"
 _IN_UTC = r"(Z|UTC|[+-]00(:?00)?)\s*$"
-_SHAPE = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+_SHAPE = (
+    r"^\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|(19|20)\d\d[-/]\d{1,2}\s*$|\d{1,2}/(19|20)\d\d\s*$"
+    r"|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{4}|[A-Za-z]{3,9} \d{1,2}, \d{4})"
+)
 _DAYS = ("%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-FORMATS = (ISO, *(day + clock for clock in _CLOCKS for day in _DAYS))
+_OTHERS = ("%Y-%m", "%Y/%m", "%m/%Y", "%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
+_SHORT = ("%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%m-%y")
+FORMATS = (ISO, *(day + clock for clock in _CLOCKS for day in _DAYS), *_OTHERS, *_SHORT)
 PARTS = ("year", "month", "day", "weekday", "day of year", "hour", "minute")
 
 
@@ -41,6 +46,12 @@ def find_format(texts: Any, share: float = 0.99) -> str | None:
     whole = {form: shares[form] if len(texts) == len(sample) else _share_read(texts, form) for form in likely}
     best = max(whole, key=lambda form: whole[form], default=None)
     return best if best is not None and whole[best] >= share else None
+
+
+def misread(texts: Any, form: str) -> str | None:
+    """Return the format with day and month the other way round, where it reads all texts just as well."""
+    other = form.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
+    return other if other != form and other in FORMATS and _share_read(texts, other) == 1.0 else None
 
 
 def _share_read(texts: Any, form: str) -> float:

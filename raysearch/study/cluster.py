@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
@@ -66,17 +67,26 @@ def check_address(address: str | None) -> None:
 
 
 def check_fits(compute: ComputeConfig) -> None:
-    """Refuse a trial of more cores than this machine has, where an own local Ray would run it.
+    """Refuse a trial of more than this machine has, where it would run here.
 
     Raises:
         ClusterError: names both.
     """
     cores = os.cpu_count() or 1
+    if compute.gpus_per_trial > 0 and compute.address is None and not _has_gpu():
+        raise ClusterError(
+            f"--gpus-per-trial {compute.gpus_per_trial:g}: this machine has no NVIDIA GPU; leave it out, or "
+            "give --address of a cluster that has"
+        )
     if compute.engine == "ray" and compute.address is None and compute.cpus_per_trial > cores:
         raise ClusterError(
             f"--cpus-per-trial {compute.cpus_per_trial}: this machine has {cores} cores; give at most as "
             "many, or --address of a larger cluster"
         )
+
+
+def _has_gpu() -> bool:
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()  # the latter: Windows' Linux
 
 
 def _speaks_grpc(connection: socket.socket) -> bool:

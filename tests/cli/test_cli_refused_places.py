@@ -10,6 +10,7 @@ import time
 import pytest
 
 from raysearch.errors import ClusterError, TrackingError
+from raysearch.study import cluster
 from raysearch.tracking import mlflow_tracker
 
 
@@ -89,6 +90,14 @@ def test_a_cluster_that_breaks_while_connecting_leaves_nothing(place, store, inv
 def test_a_trial_larger_than_this_machine_is_refused(place, invoke, command, refused):
     words = [command, *place.data, "--space", "quick.yaml", "--no-tracking", "--cpus-per-trial", "5000"]
     refused(invoke(*words), ["--cpus-per-trial 5000", "cores", "--address"])
+    place.check_nothing_left()
+
+
+@pytest.mark.parametrize("engine", ["ray", "inline"])
+def test_a_gpu_that_this_machine_lacks_is_refused(place, invoke, monkeypatch, engine, refused):
+    monkeypatch.setattr(cluster, "_has_gpu", lambda: False)
+    words = ["tune", *place.data, "--model", "xgboost", "--no-tracking", "--gpus-per-trial", "1"]
+    refused(invoke(*words, "--engine", engine), ["--gpus-per-trial 1", "no NVIDIA GPU", "--address"])
     place.check_nothing_left()
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysearch.config import load_config
-from raysearch.data import Encoder, prepare, read_table
+from raysearch.data import Encoder, dates, prepare, read_table
 from raysearch.data.values import as_numbers
 
 N = 60
@@ -222,3 +222,36 @@ def test_truths_and_plain_seconds_in_text():
         "b": [1.0, 0.0],
         "s": [90.0, 5.0],
     }
+
+
+@pytest.mark.parametrize(
+    ("form", "parts"),
+    [
+        ("%Y-%m", ("year", "month")),
+        ("%m/%Y", ("year", "month")),
+        ("%d %b %Y", ("year", "month", "day")),
+        ("%b %d, %Y", ("year", "month", "day")),
+        ("%d/%m/%y", ("year", "month", "day")),
+    ],
+)
+def test_months_and_spelt_dates_are_dates(form, parts):
+    days = pd.date_range("2019-01-31", periods=400, freq="D")
+    read = dates.parse(pa.array(days.strftime(form)), dates.find_format(pa.array(days.strftime(form))))
+    for part in parts:
+        assert (dates.calendar(read, part) == getattr(days, part)).all()
+
+
+@pytest.mark.parametrize("text", ["3-4-5", "2012-13", "12/3", "may 5", "A 1, 2020", "1900-1-x"])
+def test_what_only_looks_like_a_date_is_none(text):
+    assert dates.find_format(pa.array([text, text + "0"])) is None
+
+
+def test_a_month_orders_rows_in_time_and_an_open_reading_is_told():
+    months = pd.date_range("2010-01-01", periods=60, freq="MS")
+    frame = pd.DataFrame({"month": months.strftime("%Y-%m"), "x": np.arange(60.0) % 7, "y": np.arange(60.0)})
+    words = {"data": {"target": "y", "time": "month"}}
+    made = prepare(load_config(flags=words, in_memory=True), frame)
+    assert made.times[-1] == np.datetime64("2014-12-01")
+    open_days = frame.assign(month=months.strftime("%d/%m/%Y"))
+    told = prepare(load_config(flags=words, in_memory=True), open_days).quality.warnings
+    assert any("%m/%d/%Y" in text and "%d/%m/%Y" in text for text in told)
