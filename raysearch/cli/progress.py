@@ -140,6 +140,8 @@ class TerminalDisplay:
     def _gain(self) -> str:
         if self._default is None or self._best is None or not self._default:
             return ""
+        if self._best == self._default:
+            return " (the untuned default)"
         gain = 100 * (1 - self._best / self._default)
         return f" ({gain:.1f} % below the default's {number(self._default)})"
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -18,12 +19,13 @@ from raysearch.config import Config
 from raysearch.errors import resume_command
 from raysearch.flow.check import Plan
 from raysearch.flow.study import Study, StudyRow, plain
-from raysearch.records import Evaluation, Interval
-from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, span
+from raysearch.records import Evaluation, Interval, StudyResult
+from raysearch.report.verdict import miss_words, side_words, untuned
+from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, points, span
 from raysearch.report.wording import number as number
 
 _MOST_GROUPS = 12
-_FAR = 0.02  # how far the upper confidence limit must be below what is claimed to be worth a line
+_MOST_INTERVALS = 4  # more columns do not fit a terminal of 80
 
 
 def tell(text: str) -> None:
@@ -52,7 +54,7 @@ def tell_study(study: Study) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in result.trials.items() if count)
     console.print(f"\n[bold]{escape(result.study)}[/bold]: {counts}, in {duration(result.wall_s)}")
     _tell_gain(console, study)
-    _tell_coverage(console, study.test)
+    _tell_coverage(console, result)
     params = ", ".join(f"{name}={_short(value)}" for name, value in result.best.params.items())
     console.print(f"best parameters (trial {result.best.number}, {result.best.model}): {escape(params)}")
     console.print(f"model: {escape(result.model_path)}")
@@ -69,58 +71,73 @@ def tell_study(study: Study) -> None:
 def _tell_gain(console: Console, study: Study) -> None:
     result, comparison = study.result, study.result.comparison
     best, default = result.best.score, result.default.score if result.default else None
+    same = untuned(result)
     if best is not None:
         line = f"validation pinball loss: {number(best)}"
-        if default:
+        if default and not same:
             line += f", {_below(100 * (1 - best / default))} the untuned default's {number(default)}"
         console.print(line)
     if comparison and comparison.part == "test":
         line = f"test pinball loss: {number(comparison.tuned)}"
-        if math.isfinite(comparison.gain_percent):
+        if math.isfinite(comparison.gain_percent) and not same:
             limits = comparison.limits
-            told = f"95 % interval of the gain {limits[0]:.1f} to {limits[1]:.1f} %" if limits else ""
+            told = f"95 % interval of the gain {points(limits[0])} to {points(limits[1])} %" if limits else ""
             line += f", {_below(comparison.gain_percent)} the untuned default's {number(comparison.default)} "
             line += f"({told or NO_GAIN_INTERVAL})"
         console.print(line)
+    if same:
+        console.print(same)
     if result.modelled:
         scale, loss = escape(str(result.modelled_name)), result.modelled.metrics["pinball_loss_avg"]
         console.print(f"{result.modelled.part} pinball loss on the scale of {scale}: {number(loss)}")
 
 
 def _below(gain_percent: float) -> str:
-    return f"{abs(gain_percent):.1f} % {'below' if gain_percent >= 0 else 'above'}"
+    return f"{points(abs(gain_percent))} % {'below' if gain_percent >= 0 else 'above'}"
 
 
-def _tell_coverage(console: Console, evaluation: Evaluation) -> None:
+def _tell_coverage(console: Console, result: StudyResult) -> None:
+    evaluation = result.evaluation
     if not evaluation.intervals:
         return
+    largest = sorted(evaluation.groups.items(), key=lambda item: -item[1][0].rows)
+    console.print(_coverage_table(evaluation, largest[:_MOST_GROUPS]))
+    left_out = [(len(largest) - _MOST_GROUPS, "more group")]
+    left_out.append((len(evaluation.intervals) - _MOST_INTERVALS, "narrower interval"))
+    told = [f"{count:,} {noun}{'s' * (count > 1)}" for count, noun in left_out if count > 0]
+    if told:
+        console.print(f"and {' and '.join(told)}, in the report and its files")
+    if evaluation.rows and not any(interval.limits for interval in evaluation.intervals):
+        console.print("these rows are too few independent blocks to tell confidence limits")
+    for interval in evaluation.intervals[:_MOST_INTERVALS]:
+        if words := miss_words(interval):
+            sure = confidence(interval.limits, evaluation.blocks)
+            console.print(
+                f"[yellow]the {100 * interval.nominal:g} % interval is {words}: it held "
+                f"{_covered(interval)} of these rows ({sure})[/yellow]"
+            )
+    if side := side_words(evaluation, evaluation.intervals[0], result.modelled is not None):
+        console.print(f"[yellow]{side}[/yellow]")
+
+
+def _coverage_table(evaluation: Evaluation, groups: Sequence[tuple[str, tuple[Interval, ...]]]) -> Table:
     rows = (
         "untouched test rows" if evaluation.part == "test" else "validation rows (no test rows were held out)"
     )
+    shown = evaluation.intervals[:_MOST_INTERVALS]
     table = Table(title=f"coverage of the intervals on {evaluation.rows:,} {rows}", title_justify="left")
-    table.add_column("")
-    table.add_column("rows", justify="right")
-    for interval in evaluation.intervals:
-        table.add_column(f"{100 * interval.nominal:g} % interval", justify="right")
-    table.add_row("all", f"{evaluation.rows:,}", *map(_covered, evaluation.intervals))
-    if any(interval.limits for interval in evaluation.intervals):
-        spans = (f"{span(interval.limits)} %" for interval in evaluation.intervals)
-        table.add_row("95 % confidence", "", *spans, style="dim")
-    largest = sorted(evaluation.groups.items(), key=lambda item: -item[1][0].rows)
-    for name, intervals in largest[:_MOST_GROUPS]:
-        table.add_row(escape(name), f"{intervals[0].rows:,}", *map(_covered, intervals))
-    console.print(table)
-    if len(largest) > _MOST_GROUPS:
-        console.print(f"and {len(largest) - _MOST_GROUPS} smaller groups, in the report")
-    if evaluation.rows and not any(interval.limits for interval in evaluation.intervals):
-        console.print("these rows are too few independent blocks to tell confidence limits")
-    for interval in evaluation.intervals:
-        if interval.high is not None and interval.nominal > interval.high + _FAR:
-            sure = confidence(interval.limits, evaluation.blocks)
-            console.print(
-                f"[yellow]the {100 * interval.nominal:g} % interval is too narrow: it held "
-                f"{_covered(interval)} of these rows ({sure})[/yellow]"
-            )
+    table.add_column("interval", overflow="fold")
+    table.add_column("rows", justify="right", no_wrap=True)
+    for interval in shown:
+        table.add_column(f"{100 * interval.nominal:g} %", justify="right", no_wrap=True)
+    table.add_row("all", f"{evaluation.rows:,}", *map(_covered, shown))
+    if any(interval.limits for interval in shown):
+        spans = (span(interval.limits).replace(" to ", "–") for interval in shown)
+        table.add_row("95 % limits", "", *spans, style="dim")
+    for name, intervals in groups:
+        told = map(_covered, intervals[:_MOST_INTERVALS])
+        table.add_row(escape(name), f"{intervals[0].rows:,}", *told)
+    return table
 
 
 def _covered(interval: Interval) -> str:
@@ -128,6 +145,8 @@ def _covered(interval: Interval) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**9:
+        return number(float(value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -180,16 +199,28 @@ def tell_studies(rows: Sequence[StudyRow], home: str) -> None:
     if not rows:
         tell(f"no studies in {hide_secrets(home)}")
         return
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for title in ("study", "state", "model", "target", "trials", "best score", "created"):
-        table.add_column(title, justify="right" if title in ("trials", "best score") else "left")
-    import datetime
-
+        names = title in ("study", "target")
+        right = title in ("trials", "best score")
+        table.add_column(
+            title,
+            justify="right" if right else "left",
+            no_wrap=not names,
+            overflow="fold",
+            min_width=8 * names,
+        )
     for row in rows:
         asked = f"/{row.asked}" if row.asked else ""
-        created = datetime.datetime.fromtimestamp(row.created_s).strftime("%Y-%m-%d %H:%M")
         score = "" if row.score is None else number(row.score)
-        table.add_row(
-            escape(row.name), row.state, row.model, escape(row.target), f"{row.trials}{asked}", score, created
-        )
+        cells = (row.state, row.model, escape(row.target), f"{row.trials}{asked}", score, _day(row.created_s))
+        table.add_row(escape(row.name), *cells)
     Console(highlight=False).print(table)
+
+
+def _day(seconds: float) -> str:
+    """Return "11-24 23:01", or the date where that is of another year."""
+    import datetime
+
+    made, now = datetime.datetime.fromtimestamp(seconds), datetime.datetime.now()
+    return made.strftime("%m-%d %H:%M" if made.year == now.year else "%Y-%m-%d")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from raysearch.forecaster import Forecaster
 
+_MOST_GROUPS = 100  # told by ``--json``; all are in coverage_by_group.csv beside the report
+
 
 @dataclass(frozen=True)
 class Study:
@@ -97,19 +99,7 @@ def to_json(result: StudyResult) -> dict[str, Any]:
     ``best.params`` are those that the sampler knows, ``best.fit_params`` what the library was given: they
     differ where an untuned default lies outside the space, and by what the space fixes.
     """
-    evaluation = result.evaluation
-    told = {
-        "pinball_loss_avg": evaluation.metrics["pinball_loss_avg"],
-        "coverage": {f"{i.nominal:g}": i.coverage for i in evaluation.intervals},
-        "crossing_rate": evaluation.metrics["crossing_rate"],
-        "rows": evaluation.rows,
-        "part": evaluation.part,
-        "metrics": dict(evaluation.metrics),
-        "groups": {
-            name: {f"{i.nominal:g}": i.coverage for i in intervals}
-            for name, intervals in evaluation.groups.items()
-        },
-    }
+    told = _evaluation_json(result.evaluation)
     content = {
         "study": result.study,
         "parent_run_id": result.parent_run_id,
@@ -124,8 +114,8 @@ def to_json(result: StudyResult) -> dict[str, Any]:
         },
         "default": {"valid_pinball_loss_avg": result.default.score} if result.default else None,
         # Without held-out rows there is no test to tell of; the validation's figures have their own name.
-        "test": told if evaluation.part == "test" else None,
-        "valid": told if evaluation.part == "valid" else None,
+        "test": told if result.evaluation.part == "test" else None,
+        "valid": told if result.evaluation.part == "valid" else None,
         "modelled": {
             "scale": result.modelled_name,
             "pinball_loss_avg": result.modelled.metrics["pinball_loss_avg"],
@@ -140,6 +130,26 @@ def to_json(result: StudyResult) -> dict[str, Any]:
         "wall_s": round(result.wall_s, 3),
     }
     return dict(plain(content))
+
+
+def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation as plain values; of very many groups the largest, with the number of all."""
+    groups = [(name, intervals) for name, intervals in evaluation.groups.items() if intervals]
+    largest = dict(sorted(groups, key=lambda item: -item[1][0].rows)[:_MOST_GROUPS])
+    return {
+        "pinball_loss_avg": evaluation.metrics["pinball_loss_avg"],
+        "coverage": {f"{i.nominal:g}": i.coverage for i in evaluation.intervals},
+        "coverage_limits": {f"{i.nominal:g}": i.limits for i in evaluation.intervals},
+        "crossing_rate": evaluation.metrics["crossing_rate"],
+        "rows": evaluation.rows,
+        "part": evaluation.part,
+        "metrics": dict(evaluation.metrics),
+        "groups": {
+            name: {f"{i.nominal:g}": i.coverage for i in intervals} for name, intervals in largest.items()
+        },
+        "groups_in_all": len(evaluation.groups),
+        "group_rows": {name: intervals[0].rows for name, intervals in largest.items()},
+    }
 
 
 @dataclass(frozen=True)

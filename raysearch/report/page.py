@@ -12,12 +12,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from raysearch.records import Evaluation
-from raysearch.report import plots_forecast, plots_rows, plots_search, tables
+from raysearch.records import Comparison, Evaluation
+from raysearch.report import plots_forecast, plots_importance, plots_rows, plots_search, tables
 from raysearch.report.canvas import Plot
 from raysearch.report.material import ReportMaterial
 from raysearch.report.record import Section, record_sections
+from raysearch.report.scales import searched_in_logs
 from raysearch.report.tables import replacing
+from raysearch.report.verdict import untuned, verdict
 from raysearch.report.wording import (
     NO_GAIN_INTERVAL,
     claimed,
@@ -26,8 +28,8 @@ from raysearch.report.wording import (
     headline_interval,
     number,
     percent,
+    points,
     summary,
-    verdict,
 )
 
 
@@ -42,7 +44,7 @@ class Card:
 
 
 def write_report(material: ReportMaterial, directory: Path) -> Path:
-    """Write ``directory/report.html`` and ``directory/plots/*.png``.
+    """Write ``directory/report.html``, ``directory/plots/*.png`` and, with groups, their coverage as CSV.
 
     The page needs no other file and no network. Each file is written under a temporary name and then
     moved, so that nobody opens half a page.
@@ -63,6 +65,7 @@ def write_report(material: ReportMaterial, directory: Path) -> Path:
             temporary.write_bytes(png)
     for old in set(plots.glob("*.png")) - {plots / name for name in written}:
         old.unlink()  # of an earlier report, when the study was shorter
+    tables.write_groups(material.result.evaluation, directory / tables.GROUPS_FILE)
     page = directory / "report.html"
     with replacing(page) as temporary:
         temporary.write_text(_render(material, sections), encoding="utf-8", errors="replace")
@@ -88,6 +91,7 @@ def _render(material: ReportMaterial, sections: tuple[Section, ...]) -> str:
         sections=sections,
         style=Markup(style),  # our own file
         svg=Markup,  # what matplotlib wrote has every text escaped
+        breakable=Markup("_<wbr>"),
     )
 
 
@@ -113,19 +117,10 @@ def _cards(material: ReportMaterial) -> list[Card]:
             f"{material.part} rows",
         )
     ]
-    if comparison and math.isfinite(comparison.gain_percent):
-        way = "lower" if comparison.gain_percent >= 0 else "higher"
-        limits = comparison.limits
-        cards.append(
-            Card(
-                "Against the untuned default",
-                f"{abs(comparison.gain_percent):.1f}\u00a0% {way}",
-                f"95 % interval of the gain {limits[0]:.1f} to {limits[1]:.1f}\u00a0%"
-                if limits
-                else NO_GAIN_INTERVAL,
-                "good" if limits and limits[0] > 0 else "warn",
-            )
-        )
+    if same := untuned(result):
+        cards.append(Card("Against the untuned default", "the same", same))
+    elif comparison and math.isfinite(comparison.gain_percent):
+        cards.append(_gain_card(comparison))
     interval = headline_interval(evaluation.intervals)
     if interval:
         name = f"Inside the {claimed(interval.nominal)} interval"
@@ -139,6 +134,19 @@ def _cards(material: ReportMaterial) -> list[Card]:
     cards.append(Card("Trials", number(len(states)), detail))
     cards.append(Card("Time taken", duration(result.wall_s), "from start to saved model"))
     return cards
+
+
+def _gain_card(comparison: Comparison) -> Card:
+    way = "lower" if comparison.gain_percent >= 0 else "higher"
+    limits = comparison.limits
+    return Card(
+        "Against the untuned default",
+        f"{points(abs(comparison.gain_percent))}\u00a0% {way}",
+        f"95 % interval of the gain {points(limits[0])} to {points(limits[1])}\u00a0%"
+        if limits
+        else NO_GAIN_INTERVAL,
+        "good" if limits and limits[0] > 0 else "warn",
+    )
 
 
 def _some(*parts: Any) -> tuple[Any, ...]:
@@ -215,13 +223,14 @@ def _group_words(material: ReportMaterial, choice: plots_forecast.GroupChoice) -
 
 def _search_sections(material: ReportMaterial) -> Iterator[Section]:
     trials, shares = material.trials, material.parameter_importance
+    logs = searched_in_logs(material.config)
     history = plots_search.history(trials)
     yield Section("search", "The search", "" if history else "No trial has a score.", plots=_some(history))
     plots = _some(
-        plots_search.parameter_importance(shares),
-        plots_search.feature_importance(material.feature_importance),
-        plots_search.parallel(trials, shares),
-        plots_search.slices(trials, shares),
+        plots_importance.parameter_importance(shares),
+        plots_importance.feature_importance(material.feature_importance),
+        plots_search.parallel(trials, shares, logs),
+        plots_search.slices(trials, shares, logs),
     )
     yield Section("importance", "What mattered", _lacking(plots), plots=plots)
     yield Section(

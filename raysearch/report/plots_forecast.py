@@ -25,7 +25,8 @@ from raysearch.report.canvas import (
     number_ticks,
 )
 from raysearch.report.material import ReportMaterial
-from raysearch.report.wording import claimed, headline_interval, judged, number, percent, several, verdict
+from raysearch.report.verdict import LEAST_ROWS, chance_of_miss, group_verdict, judged
+from raysearch.report.wording import claimed, headline_interval, number, percent, several
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,9 @@ def reliability(evaluation: Evaluation, part: str) -> Plot | None:
     known = [evaluation.reliability_limits.get(level) for level, _ in told]
     # A level without limits is drawn as a dot without a bar.
     limits = np.array([pair or (share, share) for pair, share in zip(known, shares, strict=True)])
-    tones = np.array([judged(level, pair) for level, pair in zip(levels, known, strict=True)])
+    tones = np.array(
+        [judged(float(level), share, pair) for (level, share), pair in zip(told, known, strict=True)]
+    )
     sheet = Sheet(3.3, wide=True)
     left, right = sheet.axes(0.8, 0.55, 2.5, 2.5), sheet.axes(4.35, 0.55, 6.4, 2.5)
     left.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
@@ -99,13 +102,17 @@ class GroupChoice:
     """The groups worth showing: (name, widest interval), largest first.
 
     Attributes:
-        judged: groups whose confidence limits are known; ``outside`` of them miss their claim.
+        judged: groups with enough rows and known limits; ``outside`` of them miss their claim.
+        by_chance: how many would if all held what they claim.
+        worst: of those shown the ones that are not among the largest.
     """
 
     shown: tuple[tuple[str, Interval], ...]
     total: int
     outside: int
     judged: int
+    by_chance: float = 0.0
+    worst: int = 0
 
     @property
     def left_out(self) -> int:
@@ -119,24 +126,24 @@ def choose_groups(groups: Mapping[str, tuple[Interval, ...]]) -> GroupChoice:
     told = [
         (name, interval) for name, interval in told if interval.rows > 0 and math.isfinite(interval.coverage)
     ]
-    verdicts = [verdict(interval) for _, interval in told]
     by_size = sorted(told, key=lambda item: -item[1].rows)
-    chosen = by_size
+    judged_ones = [item for item in by_size if group_verdict(item[1])]
+    missing = [item for item in judged_ones if group_verdict(item[1]) == "warn"]
+    chosen, worst = by_size[:_MOST_GROUPS], []
     if len(told) > _MOST_GROUPS:
-        largest = by_size[: _MOST_GROUPS // 2]
-        names = {name for name, _ in largest}
-        rest = [item for item in told if item[0] not in names]
-        rest.sort(key=lambda item: -_miss(item[1]))
-        chosen = largest + rest[: _MOST_GROUPS - len(largest)]
-    outside = verdicts.count("warn")
-    return GroupChoice(tuple(chosen), len(told), outside, outside + verdicts.count("good"))
+        names = {name for name, _ in by_size[: _MOST_GROUPS // 2]}
+        worst = sorted((item for item in missing if item[0] not in names), key=lambda item: -_miss(item[1]))
+        worst = worst[: _MOST_GROUPS // 2]
+        names = {name for name, _ in worst}
+        chosen = [item for item in by_size if item[0] not in names][: _MOST_GROUPS - len(worst)] + worst
+    by_chance = sum(chance_of_miss(interval) for _, interval in judged_ones)
+    return GroupChoice(tuple(chosen), len(told), len(missing), len(judged_ones), by_chance, len(worst))
 
 
 def _miss(interval: Interval) -> float:
-    """Return by how much an interval misses beyond its limits; groups without limits come last."""
-    if interval.limits is None:
-        return abs(interval.coverage - interval.nominal) - 2
-    return max(interval.limits[0] - interval.nominal, interval.nominal - interval.limits[1])
+    """Return by how much an interval misses beyond its limits."""
+    low, high = interval.limits or (0.0, 1.0)
+    return max(low - interval.nominal, interval.nominal - high)
 
 
 def group_coverage(choice: GroupChoice, blocks: int | None = None) -> Plot | None:
@@ -153,7 +160,7 @@ def group_coverage(choice: GroupChoice, blocks: int | None = None) -> Plot | Non
     axes = sheet.axes(left, 0.55, 5.4 - left - 0.25, sheet.size[1] - 0.65, grid="x")
     rows = np.arange(len(labels))[::-1]
     for row, (_, interval) in zip(rows, choice.shown, strict=True):
-        colour = _COLOURS[verdict(interval)]
+        colour = _COLOURS[group_verdict(interval)]
         if interval.limits:
             axes.hlines(row, *interval.limits, color=colour, linewidth=2, alpha=0.75)
         axes.plot(
@@ -182,33 +189,30 @@ def group_coverage(choice: GroupChoice, blocks: int | None = None) -> Plot | Non
         f"Each dot is the share of a group's rows inside the {claimed(nominal)} interval"
         f"{_group_words(choice, blocks)}",
         f"Coverage of {several(len(labels), 'group')} from {percent(min(shares))} to {percent(max(shares))}; "
-        f"{choice.outside:,} of {choice.judged:,} with known limits miss.",
+        f"{choice.outside:,} of the {choice.judged:,} that can be judged miss.",
     )
 
 
 def _group_words(choice: GroupChoice, blocks: int | None) -> str:
     """Return what bars and colours mean, and which groups are shown; it ends the caption's first sentence."""
-    words = "."
-    if choice.judged:
-        allowing = "" if blocks is None else ", allowing for rows that resemble each other"
-        words = (
-            f", the bar its 95 % confidence limits{allowing}; orange groups miss the dashed line by more "
-            "than chance explains."
-        )
+    allowing = "" if blocks is None else ", allowing for rows that resemble each other"
+    barred = any(interval.limits for _, interval in choice.shown)
+    words = f", the bar its 95 % confidence limits{allowing}" if barred else ""
+    words += "; orange groups miss the dashed line by more than chance explains." if choice.judged else "."
     if choice.judged < choice.total:
         words += (
-            " Grey groups hold too few independent blocks of rows to tell how far chance explains theirs."
+            f" Grey groups hold fewer than {LEAST_ROWS} rows, or too few independent blocks, to be judged."
         )
     if choice.left_out:
+        worst = f" and the {choice.worst} that miss most" if choice.worst else ""
         words += (
-            f" Shown are the {_MOST_GROUPS // 2} largest of {choice.total:,} groups and the "
-            f"{len(choice.shown) - _MOST_GROUPS // 2} that miss most"
+            f" Shown are the {len(choice.shown) - choice.worst} largest of {choice.total:,} groups{worst}."
         )
+    if choice.judged and (choice.left_out or choice.outside):
+        chance = f"about {round(choice.by_chance):,}" if choice.by_chance >= 0.5 else "hardly one"
         words += (
-            f"; {choice.outside:,} miss in all, where chance alone makes about "
-            f"{max(round(choice.judged * 0.05), 1):,} do so."
-            if choice.judged
-            else "."
+            f" Of the {several(choice.judged, 'group')} that can be judged {choice.outside:,} miss; chance "
+            f"alone would make {chance} do so."
         )
     return words
 

@@ -1,8 +1,8 @@
-"""Plots of the search: how the score fell, which parameters mattered, where good values lie."""
+"""Plots of the search: how the score fell, and where good values of the parameters lie."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +19,11 @@ from raysearch.report.canvas import (
     Plot,
     Sheet,
     legend,
-    margin,
     name_ticks,
     number_ticks,
 )
-from raysearch.report.scales import ParameterScale, finite_shares, ranked, scales, scored
-from raysearch.report.wording import claimed, number, percent, several
+from raysearch.report.scales import ParameterScale, ranked, scales, scored
+from raysearch.report.wording import number, several
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +55,7 @@ def history(trials: Sequence[TrialResult]) -> Plot | None:
         if mask.any():
             axes.plot(numbers[mask], shown[mask], "o", markersize=5, label=name, rasterized=dense, **style)
     _draw_best(axes, numbers, np.where(stopped, np.inf, scores), top)
-    _mark_default(axes, told, top)
+    off = _mark_default(axes, told, top)
     failed = [trial.number for trial in trials if trial.score is None or trial.state == "failed"]
     if failed:
         axes.plot(failed, [floor] * len(failed), "x", color=RED, markersize=6, label="failed", clip_on=False)
@@ -68,8 +67,8 @@ def history(trials: Sequence[TrialResult]) -> Plot | None:
     axes.set_xlabel("trial", color=MUTED, fontsize=9)
     axes.set_ylabel("score (lower is better)", color=MUTED, fontsize=9)
     legend(axes)
-    above = int((scores > top).sum())
-    cut = f" {several(above, 'much worse trial')} drawn at the upper edge." if above else ""
+    cut = _cut(scores, top)
+    cut += f" The untuned default is off the scale, at {number(off)}." if off is not None else ""
     cut += _HOLLOW if stopped.any() else ""
     best = ranked(told)
     reached = f", {number(best[0].score)} at best" if best else ""
@@ -82,13 +81,22 @@ def history(trials: Sequence[TrialResult]) -> Plot | None:
     )
 
 
+def _cut(scores: np.ndarray, top: float) -> str:
+    """Say how many trials are not drawn in place."""
+    above = int((scores > top).sum())
+    return f" {several(above, 'much worse trial')} drawn at the upper edge." if above else ""
+
+
 def _draw_best(axes: Axes, numbers: np.ndarray, scores: np.ndarray, top: float) -> None:
-    """Draw the lowest score so far as steps; a score that is infinite does not count."""
+    """Draw the lowest score so far as steps, from where it lies in the drawn range.
+
+    A score that is infinite does not count.
+    """
     best = np.minimum.accumulate(scores)
-    known = np.isfinite(best)
+    known = np.isfinite(best) & (best <= top)
     if known.any():
         axes.step(
-            numbers[known], np.minimum(best[known], top), where="post", color=ORANGE, linewidth=1.8,
+            numbers[known], best[known], where="post", color=ORANGE, linewidth=1.8,
             label="best so far", zorder=1.9,
         )  # fmt: skip
 
@@ -103,73 +111,31 @@ def _score_limits(scores: np.ndarray) -> tuple[float, float, float]:
     return low - 0.1 * span, top, top + 0.08 * span
 
 
-def _mark_default(axes: Axes, told: Sequence[TrialResult], top: float) -> None:
+def _mark_default(axes: Axes, told: Sequence[TrialResult], top: float) -> float | None:
+    """Mark the untuned default, in words where it lies above the drawn range; return its score then."""
     for trial in told:
         if trial.default and trial.score is not None:
             axes.plot(
                 [trial.number], [min(trial.score, top)], "D", markersize=8, markerfacecolor="none",
                 markeredgecolor=INK, markeredgewidth=1.4, label="untuned default", clip_on=False,
             )  # fmt: skip
-            return
+            if trial.score <= top:
+                return None
+            axes.annotate(
+                f"↑ {number(trial.score)}", (trial.number, top), (8, -2), textcoords="offset points",
+                va="center", fontsize=8.5, color=INK,
+                bbox={"boxstyle": "round,pad=0.12", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.8},
+            )  # fmt: skip
+            return trial.score
+    return None
 
 
-def parameter_importance(shares: Mapping[str, float]) -> Plot | None:
-    """How much of the score's variation each parameter explains."""
-    told = finite_shares(shares, 15)
-    return _bars(
-        told,
-        "parameter_importance",
-        "Which parameters mattered",
-        "The longer the bar, the more of the difference between good and bad trials this parameter explains; "
-        "those near nothing need no tuning on this table.",
-    )
-
-
-def feature_importance(shares: Mapping[str, float]) -> Plot | None:
-    """The twenty features that the forecaster leans on most."""
-    told = finite_shares(shares, 20)
-    of = f" (the {len(told)} largest of {len(shares):,})" if len(shares) > len(told) else ""
-    return _bars(
-        told,
-        "feature_importance",
-        "What the forecaster looks at",
-        f"The longer the bar, the more the forecaster's splits on this column improved the fit{of}; "
-        "a large share tells use, not cause.",
-    )
-
-
-def _bars(told: list[tuple[str, float]], name: str, title: str, caption: str) -> Plot | None:
-    if not told:
-        return None
-    sheet = Sheet(max(0.75 + 0.235 * len(told), 1.7))
-    labels = [sheet.label(key, 30) for key, _ in told]
-    left = margin(labels)
-    axes = sheet.axes(left, 0.4, 5.4 - left - 0.55, sheet.size[1] - 0.5, grid="x")
-    values = [share for _, share in told]
-    rows = np.arange(len(told))[::-1]
-    axes.barh(rows, values, height=0.68, color=BLUE)
-    for row, share in zip(rows, values, strict=True):
-        axes.annotate(
-            percent(share),
-            (share, row),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=MUTED,
-        )
-    name_ticks(axes.yaxis, rows.tolist(), labels, labelcolor=INK)
-    axes.set_ylim(-0.6, len(told) - 0.4)
-    axes.set_xlim(0, max(max(values), 1e-12) * 1.02)
-    number_ticks(axes.xaxis, 4, claimed)
-    first = ", ".join(f"{key} {percent(share)}" for key, share in told[:3])
-    return sheet.finish(name, title, caption, f"Bars of {several(len(told), 'share')}; largest: {first}.")
-
-
-def parallel(trials: Sequence[TrialResult], importance: Mapping[str, float]) -> Plot | None:
+def parallel(
+    trials: Sequence[TrialResult], importance: Mapping[str, float], logs: Set[str] = frozenset()
+) -> Plot | None:
     """Each scored trial as a line over its parameters and its rank; trials stopped early have none."""
     told = scored(trials)
-    axes_of = scales(told, importance, 8)
+    axes_of = scales(told, importance, 8, logs)
     best = len(ranked(told))
     if not best or len(told) < 2 or not axes_of:
         return None
@@ -250,10 +216,12 @@ def _head(axes: Axes, column: int, text: str, step: int) -> None:
     )  # fmt: skip
 
 
-def slices(trials: Sequence[TrialResult], importance: Mapping[str, float]) -> Plot | None:
+def slices(
+    trials: Sequence[TrialResult], importance: Mapping[str, float], logs: Set[str] = frozenset()
+) -> Plot | None:
     """Score against each of the most important parameters."""
     told = scored(trials)
-    found = scales(told, importance, 8)
+    found = scales(told, importance, 8, logs)
     best = len(ranked(told))
     if not best or len(told) < 2 or not found:
         return None
@@ -280,7 +248,8 @@ def slices(trials: Sequence[TrialResult], importance: Mapping[str, float]) -> Pl
         "slices",
         "Score by parameter",
         "Each dot is one trial: to the side its value of the parameter, upwards its score (lower is better); "
-        f"a cloud that falls to one side says where to search on.{_HOLLOW if best < len(told) else ''}",
+        f"a cloud that falls to one side says where to search on.{_cut(scores, top)}"
+        f"{_HOLLOW if best < len(told) else ''}",
         f"Score against {', '.join(scale.name for scale in found)}, one small plot each.",
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,15 +48,41 @@ def ranked(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
     return tuple(trial for trial in scored(trials) if trial.state == "finished")
 
 
+def searched_in_logs(config: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    """Return the parameters that the settings' space searches on a logarithmic scale, as trials name them.
+
+    None are known where the space cannot be read any more: the values then tell by themselves.
+    """
+    from raysearch.errors import RaysearchError
+    from raysearch.space import load_space
+
+    search = config.get("search", {})
+    if not search.get("model"):
+        return frozenset()
+    try:
+        space = load_space(search["model"], search.get("space"))
+    except (RaysearchError, OSError, ValueError):
+        return frozenset()
+    found = ((f"{part.model}." if space.joined else "", p) for part in space.spaces for p in part.parameters)
+    return frozenset(f"{prefix}{parameter.name}" for prefix, parameter in found if parameter.log)
+
+
 def scales(
-    trials: Sequence[TrialResult], importance: Mapping[str, float], most: int
+    trials: Sequence[TrialResult],
+    importance: Mapping[str, float],
+    most: int,
+    logs: Set[str] = frozenset(),
 ) -> tuple[ParameterScale, ...]:
-    """Return the parameters that varied, the most important first, at most ``most``."""
+    """Return the parameters that varied, the most important first, at most ``most``.
+
+    Args:
+        logs: those that are placed on a logarithmic axis, however little they varied.
+    """
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     names.sort(key=lambda name: -_known(importance.get(name)))
     found: list[ParameterScale] = []
     for name in names:
-        scale = _scale(name, [trial.params.get(name) for trial in trials])
+        scale = _scale(name, [trial.params.get(name) for trial in trials], name in logs)
         if scale is not None and len(found) < most:
             found.append(scale)
     return tuple(found)
@@ -72,12 +98,12 @@ def _known(share: Any, otherwise: float = 0.0) -> float:
     return float(share) if isinstance(share, int | float) and math.isfinite(share) else otherwise
 
 
-def _scale(name: str, values: Sequence[Any]) -> ParameterScale | None:
+def _scale(name: str, values: Sequence[Any], in_logs: bool) -> ParameterScale | None:
     told = [value for value in values if not _missing(value)]
     if len({str(value) for value in told}) < 2:
         return None
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in told):
-        return _numeric(name, np.array([math.nan if _missing(v) else float(v) for v in values]))
+        return _numeric(name, np.array([math.nan if _missing(v) else float(v) for v in values]), in_logs)
     choices = sorted({str(value) for value in told})
     step = 1 / (len(choices) - 1)
     where = {choice: index * step for index, choice in enumerate(choices)}
@@ -90,9 +116,9 @@ def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and not math.isfinite(value))
 
 
-def _numeric(name: str, values: np.ndarray) -> ParameterScale:
+def _numeric(name: str, values: np.ndarray, in_logs: bool) -> ParameterScale:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    logarithmic = low > 0 and high / low >= _LOG_FROM
+    logarithmic = low > 0 and (in_logs or high / low >= _LOG_FROM)
     if logarithmic:
         marks = np.geomspace(low, high, 4)
         places = (np.log(values) - math.log(low)) / (math.log(high) - math.log(low))

@@ -14,21 +14,21 @@ from raysearch.records import DataQuality, Evaluation, TrialResult
 from raysearch.report.material import ReportMaterial
 from raysearch.report.plots_forecast import GroupChoice
 from raysearch.report.scales import ranked, scored
+from raysearch.report.verdict import group_verdict, judged, verdict
 from raysearch.report.wording import (
     DASH,
     LIBRARIES,
     claimed,
     duration,
-    judged,
     number,
     percent,
     shorten,
     span,
-    verdict,
 )
 
 _LEADERBOARD = ("rank", "trial", "model", "state", "score", "rounds", "seconds", "default", "reason")
 _BEST = 20
+GROUPS_FILE = "coverage_by_group.csv"
 _STATES = {"stopped": "stopped early"}
 
 
@@ -82,6 +82,27 @@ def write_leaderboard(trials: Iterable[TrialResult], path: Path) -> None:
                 t.reason,
             ]
             writer.writerow([*cells, *(t.params.get(name, "") for name in names)])
+
+
+def write_groups(evaluation: Evaluation, path: Path) -> None:
+    """Write rows, coverage with its limits and width of every group and interval, the largest group first.
+
+    Without groups there is no file.
+    """
+    if not any(evaluation.groups.values()):
+        path.unlink(missing_ok=True)
+        return
+    largest = sorted(evaluation.groups.items(), key=lambda item: -max((i.rows for i in item[1]), default=0))
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="", errors="replace") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["group", "interval", "rows", "coverage", "low", "high", "mean_width"])
+        for name, intervals in largest:
+            for i in intervals:
+                low, high = i.limits or ("", "")
+                writer.writerow([name, f"{i.nominal:g}", i.rows, i.coverage, low, high, i.width])
 
 
 class replacing:  # noqa: N801  (reads as the verb it is)
@@ -169,7 +190,7 @@ def level_table(evaluation: Evaluation, levels: Sequence[float]) -> Table:
             continue
         limits = evaluation.reliability_limits.get(level)
         told = (f"{level:g}", percent(level), percent(share), span(limits), number(loss))
-        rows.append(Row(told, judged(level, limits)))
+        rows.append(Row(told, judged(level, share, limits)))
     rows.append(Row(("all", "", "", "", number(evaluation.metrics.get("pinball_loss_avg"))), "best"))
     head = ("level", "should lie below", "observed", "95 % limits", "pinball loss")
     return Table("Every level", head, tuple(rows))
@@ -204,11 +225,12 @@ def group_table(choice: GroupChoice) -> Table | None:
                 span(part.limits),
                 number(part.width),
             ),
-            verdict(part),
+            group_verdict(part),
         )
         for name, part in choice.shown
     )
-    note = f"{choice.left_out:,} groups are not shown." if choice.left_out else ""
+    note = f"{choice.left_out:,} groups are not shown. All are in {GROUPS_FILE}, beside this page."
+    note *= bool(choice.left_out)
     head = ("group", "rows", "rows inside", "95 % limits", "mean width")
     return Table("By group", head, rows, note=note) if rows else None
 

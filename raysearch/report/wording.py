@@ -12,9 +12,11 @@ import numpy as np
 
 from raysearch.records import Comparison, Interval
 from raysearch.report.material import ReportMaterial
+from raysearch.report.verdict import miss_words, side_words, untuned, verdict
 
 DASH = "–"
-_LITTLE = 0.015  # a gap of coverage that shows in many rows but hardly matters in use
+_PLAIN_BELOW = 1e9  # a figure from here on is told in powers of ten
+_PLAIN_COUNT_BELOW = 10**12
 _FAR_OFF = 0.03  # a gap that few rows leave possible, but that nobody would call "as it should"
 LIBRARIES = {"lightgbm": "LightGBM", "xgboost": "XGBoost"}
 
@@ -28,26 +30,33 @@ class Sentence:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """Return a number in ``digits`` significant digits: 1,234,567, 0.01235, 1.2e-7; a dash for nothing."""
+    """Return a number in ``digits`` significant digits: 1,234,567, 0.01235, 2.48e24; a dash for nothing."""
     if value is None:
         return DASH
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int) and abs(value) < 10**15:
+    if isinstance(value, int) and abs(value) < _PLAIN_COUNT_BELOW:
         return f"{value:,}"
+    if isinstance(value, int) and abs(value) > 10**300:  # more than a float holds
+        return "∞" if value > 0 else "-∞"
     value = float(value)
     if not math.isfinite(value):
         return DASH if math.isnan(value) else ("∞" if value > 0 else "-∞")
     size = abs(value)
-    if size and not 1e-4 <= size < 1e12:
+    if size and not 1e-4 <= size < _PLAIN_BELOW:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         short = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         return f"{short}e{int(exponent)}"
     if size >= 10 ** (digits - 1):
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
+
+
+def points(percent: float) -> str:
+    """Return a gain in percent without its sign of percent: "12.3", "-4.0", "-1.2e24"."""
+    return f"{percent:.1f}" if abs(percent) < 1e4 else number(percent)
 
 
 def percent(share: float, decimals: int = 1) -> str:
@@ -99,18 +108,6 @@ def headline_interval(intervals: Sequence[Interval]) -> Interval | None:
     return max(intervals, key=lambda interval: interval.nominal, default=None)
 
 
-def judged(claim: float, limits: tuple[float, float] | None) -> str:
-    """Return "good" where a claim lies within the limits of what was seen, else "warn"; "" without limits."""
-    if limits is None:
-        return ""
-    return "good" if limits[0] <= claim <= limits[1] else "warn"
-
-
-def verdict(interval: Interval) -> str:
-    """Return whether what an interval claims lies within its confidence limits, as ``judged`` does."""
-    return judged(interval.nominal, interval.limits)
-
-
 def span(limits: tuple[float, float] | None) -> str:
     """Return limits of a share in percent, "88.1 to 90.8", or that they are not known."""
     return "not known" if limits is None else f"{100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
@@ -133,7 +130,7 @@ NO_GAIN_INTERVAL = "too few independent blocks of rows for an interval"
 
 def summary(material: ReportMaterial) -> list[Sentence]:
     """Return the paragraph at the head of the page."""
-    evaluation, result = material.result.evaluation, material.result
+    evaluation = material.result.evaluation
     told = [_forecast(material), _search(material)]
     loss = evaluation.metrics.get("pinball_loss_avg")
     if loss is not None:
@@ -143,11 +140,13 @@ def summary(material: ReportMaterial) -> list[Sentence]:
                 f"(the error of the quantiles in the target's own units; lower is better) is {number(loss)}."
             )
         )
-    told.append(_gain(result.comparison) if result.comparison else _no_comparison(material))
+    told.append(_against_default(material))
     interval = headline_interval(evaluation.intervals)
-    told.append(
-        coverage_sentence(interval, material.part, evaluation.blocks) if interval else _no_interval(material)
-    )
+    if interval is None:
+        told.append(_no_interval(material))
+    else:
+        told.append(coverage_sentence(interval, material.part, evaluation.blocks))
+        told.append(Sentence(side_words(evaluation, interval, material.modelled is not None), "warn"))
     # A percent sign must not begin a line.
     return [Sentence(sentence.text.replace(" %", "\u00a0%"), sentence.tone) for sentence in told]
 
@@ -185,30 +184,39 @@ _ENDINGS = {
 }
 
 
+def _against_default(material: ReportMaterial) -> Sentence:
+    if same := untuned(material.result):
+        return Sentence(same)
+    comparison = material.result.comparison
+    return _gain(comparison) if comparison else Sentence("It was not compared with the untuned default.")
+
+
 def _gain(comparison: Comparison) -> Sentence:
     if not math.isfinite(comparison.gain_percent):
         return Sentence("Its gain over the untuned default cannot be told as a percentage.")
     rows = "test" if comparison.part == "test" else "validation"
     found = comparison.limits
-    limits = f"95 % interval of the gain: {found[0]:.1f} % to {found[1]:.1f} %" if found else NO_GAIN_INTERVAL
+    limits = (
+        f"95 % interval of the gain: {points(found[0])} % to {points(found[1])} %"
+        if found
+        else NO_GAIN_INTERVAL
+    )
     if not found or found[0] <= 0 <= found[1]:
         way = "lower" if comparison.gain_percent >= 0 else "higher"
         return Sentence(
-            f"Its loss on the {rows} rows is {abs(comparison.gain_percent):.1f} % {way} than that of the "
+            f"Its loss on the {rows} rows is {points(abs(comparison.gain_percent))} % {way} than that of the "
             f"untuned default, but this may be chance ({limits}).",
             "warn",
         )
     if comparison.gain_percent < 0:
-        text = f"Tuning did not help: on the {rows} rows its loss is {-comparison.gain_percent:.1f} % higher"
+        text = (
+            f"Tuning did not help: on the {rows} rows its loss is {points(-comparison.gain_percent)} % higher"
+        )
         return Sentence(f"{text} than that of the untuned default ({limits}).", "warn")
-    text = f"On the {rows} rows its loss is {comparison.gain_percent:.1f} % lower than that of the untuned"
+    text = (
+        f"On the {rows} rows its loss is {points(comparison.gain_percent)} % lower than that of the untuned"
+    )
     return Sentence(f"{text} default ({limits}).", "good")
-
-
-def _no_comparison(material: ReportMaterial) -> Sentence:
-    if material.result.best.default:
-        return Sentence("No setting did better than the library's untuned default, which is the model kept.")
-    return Sentence("It was not compared with the untuned default.")
 
 
 def _no_interval(material: ReportMaterial) -> Sentence:
@@ -234,9 +242,8 @@ def coverage_sentence(interval: Interval, part: str, blocks: int | None = None) 
         if abs(interval.coverage - interval.nominal) > _FAR_OFF:
             return Sentence(f"{text}, a gap that chance alone could explain.")
         return Sentence(f"{text}, as it should.", "good")
-    little = "a little " if abs(interval.coverage - interval.nominal) < _LITTLE else ""
-    if interval.coverage < interval.nominal:
-        return Sentence(
-            f"{text}: it is {little}too narrow, so more rows fall outside than it claims.", "warn"
-        )
-    return Sentence(f"{text}: it is {little}wider than it needs to be.", "warn")
+    return Sentence(
+        f"{text}: it is {miss_words(interval)}"
+        f"{', so more rows fall outside than it claims' * (interval.coverage < interval.nominal)}.",
+        "warn",
+    )

@@ -49,7 +49,9 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
         f"({_confidence(interval, evaluation.blocks)})"
         for interval in evaluation.intervals
     ]
-    if result.comparison is not None:
+    if best.default:
+        lines.append(f"- {_untuned(result)}")
+    elif result.comparison is not None:
         gain, limits = result.comparison.gain_percent, result.comparison.limits
         told = f"95 % interval {limits[0]:+.1f} to {limits[1]:+.1f}" if limits else _NO_INTERVAL
         lines.append(f"- {gain:+.1f} % against the library's defaults ({told})")
@@ -58,6 +60,16 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
         lines.append(f"Serve: `mlflow models serve -m {model_uri} --env-manager local`")
     lines += ["", f"Continue: `{info.resume_command}`", "", "---", "", note_at_start(info)]
     return "\n".join(lines)
+
+
+def _untuned(result: StudyResult) -> str:
+    """Return why the model is the library's defaults."""
+    tried = result.trials.get("finished", 0) + result.trials.get("stopped", 0)
+    if tried > 1:
+        return "No setting beat the library's defaults: the model is the defaults."
+    if result.stopped_by == "time":
+        return "Only the untuned default had time to finish; nothing was tuned: give more time."
+    return "Only the untuned default finished; nothing was tuned."
 
 
 def leaderboard(ranked: Sequence[TrialResult]) -> str:

@@ -29,6 +29,8 @@ from raysearch.tracking.notes import leaderboard, note_at_end, note_at_start
 from raysearch.tracking.store import Store
 from raysearch.tracking.tracker import StudyInfo
 
+_MOST_GROUPS = 50  # told as metrics: thousands would bury the others in the UI
+
 
 @dataclass(frozen=True)
 class StudyRun:
@@ -153,12 +155,12 @@ def _json(content: Any) -> str:
 
 def evaluation_metrics(evaluation: Evaluation, group: str) -> dict[str, float]:
     """Return an evaluation's metrics: headlines under its part, ``test_coverage_90``, the rest in sections,
-    ``pinball/q0.05``, ``coverage/store=North``."""
+    ``pinball/q0.05``, ``coverage/store=North`` (of the largest groups; all are in the report's files)."""
     found = with_prefix(evaluation.part, evaluation.metrics)
     if not any(name.startswith("coverage/") for name in evaluation.metrics):
-        for value, intervals in evaluation.groups.items():
-            if intervals:
-                found[f"coverage/{group}={value}"] = intervals[0].coverage
+        told = [(value, intervals[0]) for value, intervals in evaluation.groups.items() if intervals]
+        for value, widest in sorted(told, key=lambda item: -item[1].rows)[:_MOST_GROUPS]:
+            found[f"coverage/{group}={value}"] = widest.coverage
     return found
 
 

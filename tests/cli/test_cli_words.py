@@ -16,10 +16,11 @@ import typer
 from raysearch.cli import progress
 from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS, parse_duration, parse_levels, split_names
 from raysearch.cli.progress import TerminalDisplay
-from raysearch.cli.words import duration, number, print_json, tell_study
+from raysearch.cli.words import duration, number, print_json, tell_studies, tell_study
 from raysearch.config import load_config
 from raysearch.flow.display import SearchBegins
-from raysearch.flow.study import Study
+from raysearch.flow.study import Study, StudyRow
+from raysearch.metrics import wilson_limits
 from raysearch.records import (
     Comparison,
     DataQuality,
@@ -29,6 +30,7 @@ from raysearch.records import (
     StudyResult,
     TrialResult,
 )
+from raysearch.report.wording import coverage_sentence
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_lines_tell_trials_done_best_score_and_time_left(shown, about):
     assert "t[1], 200 rows (train 150, valid 50)" in text
     assert "note: column '[bold]' is constant" in text
     assert "Ray dashboard: http://127.0.0.1:8265" in text
-    assert re.search(r"trials 1/10, best 2 .*, \d+:\d\d left", text)
+    assert re.search(r"trials 1/10, best 2 \(the untuned default\), \d+:\d\d left", text)
     assert re.search(r"trials 2/10, best 1\.5 \(25\.0 % below the default's 2\).*left", text)
     assert "trial 2 failed: [red]no[/red]" in text
     assert text.rstrip().endswith("1 failed; all trials are done")
@@ -181,7 +183,13 @@ def test_results_with_odd_names_are_printed_as_they_are(place, invoke):
     result = invoke("tune", *place.data, *place.quick, "--no-tracking", "--group", "[b]", "--drop", "day")
     assert result.exit_code == 0, result.stderr
     assert all(name in result.stdout for name in names)
-    for word in ("test pinball loss", "90 % interval", "best parameters", "report: ", "continue: python -m"):
+    for word in (
+        "test pinball loss",
+        "coverage of the intervals",
+        "best parameters",
+        "report: ",
+        "continue: python -m",
+    ):
         assert word in result.stdout
     assert "nan" not in result.stdout
 
@@ -238,7 +246,7 @@ def outcome(evaluation: Evaluation) -> StudyResult:
         (
             (0.513, 0.79),
             20,
-            ["51.3 to 79.0 %", "(95 % confidence 51.3 to 79.0, allowing for rows"],
+            ["51.3–79.0", "(95 % confidence 51.3 to 79.0, allowing for rows"],
             "too few ind",
         ),
         (
@@ -247,7 +255,7 @@ def outcome(evaluation: Evaluation) -> StudyResult:
             ["too narrow: it held 66.1 % of these rows (95 % confidence 64.2 to 68.1)"],
             "allow",
         ),
-        ((0.3, 0.89), 9, ["95 % confidence"], "too narrow"),
+        ((0.3, 0.89), 9, ["95 % limits", "30.0–89.0"], "too narrow"),
         ((None, None), 3, ["these rows are too few independent blocks"], "too narrow"),
     ],
     ids=["blocks", "independent", "within its limits", "no limits"],
@@ -270,3 +278,89 @@ def test_a_gain_without_an_interval_says_why(capsys):
     told = capsys.readouterr().out
     assert "50.0 % below the untuned default's 2 (too few independent blocks of rows for an interval)" in told
     assert "None" not in told and "95 %" not in told
+
+
+@pytest.mark.parametrize(
+    ("finished", "stopped_by", "expected"),
+    [
+        (3, "trials", "No setting beat the library's defaults: the model is the defaults."),
+        (1, "time", "Only the untuned default had time to finish; nothing was tuned: give more time."),
+        (1, "trials", "Only the untuned default finished; nothing was tuned."),
+    ],
+)
+def test_when_the_default_is_best_then_no_gain_of_nothing_is_told(capsys, finished, stopped_by, expected):
+    result = dataclasses.replace(
+        outcome(Evaluation("test", 10, {"pinball_loss_avg": 1.0}, (), {})),
+        best=trial(0, 2.0),
+        trials={"finished": finished, "stopped": 0, "failed": 0},
+        stopped_by=stopped_by,
+        comparison=Comparison("test", 1.0, 1.0, 0.0, 0.0, 0.0),
+    )
+    tell_study(Study(result, (), None))
+    told = capsys.readouterr().out
+    assert f"validation pinball loss: 2\ntest pinball loss: 1\n{expected}\n" in told
+    assert "0.0 %" not in told and "below" not in told
+
+
+def test_page_and_terminal_call_the_same_interval_too_narrow(capsys):
+    for hits, rows, words in (
+        (515, 600, "the 90 % interval is too narrow: it held 85.8 %"),
+        (268_500, 300_000, "the 90 % interval is a little too narrow: it held 89.5 %"),
+        (590, 600, "the 90 % interval is wider than it needs to be: it held 98.3 %"),
+    ):
+        found = Interval(0.9, hits / rows, *wilson_limits(hits, rows), 1.0, rows)
+        evaluation = Evaluation("test", rows, {"pinball_loss_avg": 1.0}, (found,), {})
+        tell_study(Study(outcome(evaluation), (), None))
+        assert words in capsys.readouterr().out
+        page = coverage_sentence(found, "test")
+        assert words.partition(" is ")[2].partition(":")[0] in page.text and page.tone == "warn"
+
+
+def test_misses_on_one_side_are_told(capsys):
+    found = Interval(0.9, 0.047, *wilson_limits(47, 1000), 1.0, 1000)
+    evaluation = Evaluation("test", 1000, {"pinball_loss_avg": 1.0}, (found,), {0.05: 0.01, 0.95: 0.057})
+    tell_study(Study(outcome(evaluation), (), None))
+    assert "Nearly all misses lie above the 90 % interval" in capsys.readouterr().out
+
+
+def test_of_many_levels_the_widest_intervals_fit_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    found = tuple(
+        Interval(n / 10, n / 10, n / 10 - 0.02, n / 10 + 0.02, 1.0, 90_000) for n in range(9, 0, -1)
+    )
+    groups = {"minimum volatility": found}
+    tell_study(
+        Study(outcome(Evaluation("test", 90_000, {"pinball_loss_avg": 1.0}, found, {}, groups)), (), None)
+    )
+    told = capsys.readouterr().out
+    assert "…" not in told and "minimum volatility" in told
+    assert all(f"{share} %" in told for share in (90, 80, 70, 60)) and "50 %" not in told
+    assert "and 5 narrower intervals, in the report and its files" in told
+    assert max(len(line) for line in told.splitlines() if "│" in line) <= 80
+
+
+def test_huge_figures_are_told_in_powers_of_ten(capsys):
+    result = dataclasses.replace(
+        outcome(Evaluation("test", 10, {"pinball_loss_avg": 1e300}, (), {})),
+        best=dataclasses.replace(trial(1, 2481109738037061970034688.0), params={"x": 10**12, "k": 31}),
+    )
+    tell_study(Study(result, (), None))
+    told = capsys.readouterr().out
+    assert "validation pinball loss: 2.481e24," in told and "x=1e12, k=31" in told
+    assert not re.search(r"\d{9}", told)
+
+
+def test_the_list_of_studies_fits_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    now = time.time()
+    rows = [
+        StudyRow("keen-otter-41", "unfinished", "lightgbm", "nav_ahead", 12, 400, 2.5e24, now, "p"),
+        StudyRow("x" * 40, "done", "xgboost", "[b]", 3, None, None, now - 3 * 366 * 86_400, "p"),
+    ]
+    tell_studies(rows, "studies")
+    told = capsys.readouterr().out
+    assert "…" not in told and max(map(len, told.splitlines())) <= 80
+    words = ("keen-otter-41", "unfinished", "nav_ahead", "12/400", "2.5e24", "[b]")
+    assert all(word in told for word in words)
+    assert time.strftime("%m-%d %H:%M", time.localtime(now)) in told
+    assert time.strftime("%Y-%m-%d", time.localtime(now - 3 * 366 * 86_400)) in told

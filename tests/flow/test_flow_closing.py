@@ -11,7 +11,8 @@ import pytest
 
 from raysearch.errors import InterruptedStudyError
 from raysearch.flow.closing import _blocks, _nothing, blocks_in_time
-from raysearch.records import Comparison, DataQuality, DatasetFacts, Evaluation, Interval
+from raysearch.flow.study import to_json
+from raysearch.records import Comparison, DataQuality, DatasetFacts, Evaluation, Interval, StudyResult
 from raysearch.tracking.notes import note_at_end
 from raysearch.tracking.tracker import StudyInfo
 
@@ -147,7 +148,7 @@ def test_a_study_without_a_finished_trial_says_what_became_of_all(states, stoppe
 def test_the_note_tells_what_is_known(limits, blocks, gain, told):
     facts = DatasetFacts("t", "t.csv", "0" * 36, 100, (), {"train": 60, "valid": 20, "test": 20})
     info = StudyInfo("s", "1", {}, facts, DataQuality(100, (), 0, 0, (), ()), {})
-    best = SimpleNamespace(number=1, model="lightgbm", score=1.0)
+    best = SimpleNamespace(number=1, model="lightgbm", score=1.0, default=False)
     result = SimpleNamespace(
         best=best,
         trials={"finished": 1},
@@ -157,3 +158,49 @@ def test_the_note_tells_what_is_known(limits, blocks, gain, told):
     note = note_at_end(info, result, None)
     assert all(words in note for words in told)
     assert "90% interval covers 66.1%" in note and "+6.0 %" in note and "None" not in note
+
+
+@pytest.mark.parametrize(
+    ("trials", "stopped_by", "told"),
+    [
+        ({"finished": 1, "stopped": 2}, "time", "- No setting beat the library's defaults: the model is the"),
+        ({"finished": 1, "stopped": 0}, "time", "- Only the untuned default had time to finish; nothing was"),
+        ({"finished": 1}, "trials", "- Only the untuned default finished; nothing was tuned."),
+    ],
+)
+def test_the_note_says_that_the_default_is_best(trials, stopped_by, told):
+    facts = DatasetFacts("t", "t.csv", "0" * 36, 100, (), {"train": 60, "valid": 20, "test": 20})
+    info = StudyInfo("s", "1", {}, facts, DataQuality(100, (), 0, 0, (), ()), {})
+    result = SimpleNamespace(
+        best=SimpleNamespace(number=0, model="lightgbm", score=1.0, default=True),
+        trials=trials,
+        stopped_by=stopped_by,
+        evaluation=Evaluation("test", 20, {}, (), {}),
+        comparison=Comparison("test", 1.0, 1.0, 0.0, 0.0, 0.0),
+    )
+    note = note_at_end(info, result, None)
+    assert told in note and "0.0 %" not in note
+
+
+def test_json_tells_limits_and_the_largest_groups():
+    def interval(rows, limits):
+        return Interval(0.9, 0.8, *limits, 1.0, rows)
+
+    groups = {f"g{n}": (interval(n, (0.7, 0.85)),) for n in range(1, 301)}
+    evaluation = Evaluation(
+        "test",
+        45_150,
+        {"pinball_loss_avg": 1.0, "crossing_rate": 0.0},
+        (interval(45_150, (0.79, 0.81)), Interval(0.5, 0.4, None, None, 1.0, 45_150)),
+        {},
+        groups,
+    )
+    best = SimpleNamespace(number=0, model="lightgbm", params={}, fit_params={}, score=1.0)
+    told = to_json(
+        StudyResult("s", None, None, {}, best, None, evaluation, None, "model", "", "trials", 1.0)
+    )["test"]
+    assert told["coverage"] == {"0.9": 0.8, "0.5": 0.4}
+    assert told["coverage_limits"] == {"0.9": [0.79, 0.81], "0.5": None}
+    assert told["groups_in_all"] == 300
+    assert list(told["groups"]) == list(told["group_rows"]) == [f"g{n}" for n in range(300, 200, -1)]
+    assert told["groups"]["g300"] == {"0.9": 0.8} and told["group_rows"]["g300"] == 300

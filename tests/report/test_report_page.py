@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import re
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from report_made_up import LEVELS, make_material, make_trial
 
 from raysearch.metrics import evaluate
+from raysearch.records import Comparison
 from raysearch.report import ReportMaterial, write_report
 from raysearch.report.plots_rows import intervals_against_truth
 
@@ -241,14 +243,17 @@ def test_when_only_one_trial_has_a_score_then_the_page_is_whole(tmp_path) -> Non
     material = make_material(300, 30, 3)
     material = dataclasses.replace(
         material,
-        result=dataclasses.replace(material.result, best=trials[0], comparison=None),
+        result=dataclasses.replace(
+            material.result, best=trials[0], comparison=None, trials={"finished": 1, "failed": 5}
+        ),
         trials=trials,
         parameter_importance={},
         feature_importance={},
     )
     reader = written(material, tmp_path)
     assert "bad leaf count" in reader.words and "5 failed" in reader.words
-    assert "No setting did better" in reader.words and "Too few different settings" in reader.words
+    assert "Only the untuned default finished; nothing was tuned." in reader.words
+    assert "Too few different settings" in reader.words
     assert not {"slices", "parallel_coordinates", "parameter_importance"} & names(tmp_path)
 
 
@@ -282,11 +287,66 @@ def test_when_both_libraries_were_searched_then_unused_parameters_are_told(tmp_p
     assert "nan" not in reader.words.lower().split()
 
 
-def test_when_groups_are_very_many_then_thirty_are_shown_and_it_says_so(tmp_path) -> None:
-    reader = written(make_material(20_000, 6, 2_000), tmp_path)
+def test_when_groups_are_very_many_then_thirty_are_shown_and_all_are_in_a_file(tmp_path) -> None:
+    reader = written(make_material(60_000, 6, 2_000), tmp_path)
     assert "Shown are the 15 largest of 2,000 groups and the 15 that miss most" in reader.words
-    assert "1,970 groups are not shown." in reader.words
+    assert "1,970 groups are not shown. All are in coverage_by_group.csv" in reader.words
     assert reader.html.count("G0") < 200
+    with (tmp_path / "coverage_by_group.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2_000 and len({row["group"] for row in rows}) == 2_000
+    assert {row["interval"] for row in rows} == {"0.9", "0.5"} and {row["rows"] for row in rows} == {"30"}
+    assert all(float(row["low"]) <= float(row["coverage"]) <= float(row["high"]) for row in rows)
+
+
+def test_when_every_row_is_a_group_then_none_is_judged_and_the_page_stays_small(tmp_path) -> None:
+    reader = written(make_material(5_000, 6, 5_000), tmp_path)
+    assert "Shown are the 30 largest of 5,000 groups." in reader.words
+    assert "Grey groups hold fewer than 20 rows" in reader.words
+    assert "miss the dashed line" not in reader.words and "chance alone" not in reader.words
+    assert (tmp_path / "report.html").stat().st_size < 1_000_000
+    written(make_material(300, 6, 0), tmp_path)
+    assert not (tmp_path / "coverage_by_group.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "stopped_by", "told"),
+    [
+        ({"finished": 30}, "trials", "No setting beat the library's defaults: the model is the defaults."),
+        ({"finished": 1, "stopped": 3}, "time", "No setting beat the library's defaults"),
+        (
+            {"finished": 1},
+            "time",
+            "Only the untuned default had time to finish; nothing was tuned: give more",
+        ),
+    ],
+)
+def test_when_the_default_is_best_then_the_page_says_so_in_plain_words(
+    counts, stopped_by, told, tmp_path
+) -> None:
+    material = make_material(300, 8, 2)
+    default = material.trials[0]
+    same = Comparison("test", 1.2, 1.2, 0.0, 0.0, 0.0)
+    result = dataclasses.replace(
+        material.result, best=default, default=default, comparison=same, stopped_by=stopped_by, trials=counts
+    )
+    reader = written(dataclasses.replace(material, result=result), tmp_path)
+    assert told in reader.words
+    assert "0.0 % lower" not in reader.words and "may be chance" not in reader.words
+    assert '<span class="warn">' not in reader.html and '<div class="figure warn">' not in reader.html
+
+
+def test_when_misses_are_nearly_all_above_then_the_page_says_what_may_help(tmp_path) -> None:
+    material = dataclasses.replace(make_material(1000, 8, 4), modelled=None)
+    y = material.y + 20
+    evaluation = evaluate("test", y, material.quantiles, LEVELS, material.groups)
+    result = dataclasses.replace(material.result, evaluation=evaluation)
+    material = dataclasses.replace(material, y=y, result=result)
+    reader = written(material, tmp_path)
+    assert "Nearly all misses lie above the 90 % interval: these rows lie higher than those" in reader.words
+    assert "--transform log with --anchor" in reader.words
+    reader = written(dataclasses.replace(material, modelled=evaluation), tmp_path)
+    assert "Nearly all misses" in reader.words and "--transform" not in reader.words
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e12])

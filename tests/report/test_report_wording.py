@@ -16,7 +16,7 @@ from raysearch.report import write_leaderboard
 from raysearch.report.canvas import Sheet, name_ticks, number_ticks
 from raysearch.report.plots_forecast import choose_groups, group_coverage, reliability
 from raysearch.report.plots_search import _draw_best, history, parallel, slices
-from raysearch.report.scales import ranked, scales, scored
+from raysearch.report.scales import ranked, scales, scored, searched_in_logs
 from raysearch.report.tables import group_table, level_table, ranking
 from raysearch.report.wording import coverage_sentence, duration, number, shorten
 
@@ -32,6 +32,12 @@ from raysearch.report.wording import coverage_sentence, duration, number, shorte
         (0.0123456, "0.01235"),
         (1.2e-7, "1.2e-7"),
         (3.5e15, "3.5e15"),
+        (999_999_999.0, "999,999,999"),
+        (2481109738037061970034688.0, "2.481e24"),
+        (2481109738037061970034688, "2.481e24"),
+        (1e300, "1e300"),
+        (-1e10, "-1e10"),
+        (10**400, "∞"),
         (-0.5, "-0.5"),
         (None, "–"),
         (float("nan"), "–"),
@@ -143,8 +149,8 @@ def test_what_is_not_known_of_a_group_is_neither_good_nor_bad() -> None:
     ]
     plot = group_coverage(choice, 20)
     assert "more than chance explains" in plot.caption and "allowing for rows that resemble" in plot.caption
-    assert "Grey groups hold too few independent blocks" in plot.caption
-    assert "1 of 2 with known limits miss" in plot.alt
+    assert "Grey groups hold fewer than 20 rows, or too few independent blocks" in plot.caption
+    assert "1 of the 2 that can be judged miss" in plot.alt
     alone = group_coverage(choose_groups({"unknown": (unknown,)}), 3)
     assert "bar" not in alone.caption and "orange" not in alone.caption
 
@@ -201,11 +207,12 @@ def test_scales_tell_choices_logarithms_and_what_is_not_used() -> None:
 def test_when_groups_are_many_then_the_largest_and_the_worst_are_chosen() -> None:
     fine = Interval(0.9, 0.9, 0.85, 0.95, 1.0, 100)
     groups = {f"g{i}": (dataclasses.replace(fine, rows=100 + i),) for i in range(100)}
-    groups["small and bad"] = (Interval(0.9, 0.2, 0.1, 0.4, 1.0, 5),)
+    groups["small and bad"] = (Interval(0.9, 0.2, 0.1, 0.4, 1.0, 50),)
     groups["empty"] = (Interval(0.9, float("nan"), 0.0, 1.0, 1.0, 0),)
     choice = choose_groups(groups)
     assert len(choice.shown) == 30 and choice.total == 101 and choice.outside == 1
-    assert choice.shown[0][0] == "g99" and choice.shown[15][0] == "small and bad"
+    assert choice.shown[0][0] == "g99" and choice.shown[-1][0] == "small and bad"
+    assert choice.worst == 1
 
 
 def test_letters_that_the_font_lacks_are_in_the_svg_and_never_stand_ins_in_the_picture() -> None:
@@ -218,6 +225,33 @@ def test_letters_that_the_font_lacks_are_in_the_svg_and_never_stand_ins_in_the_p
     assert "東京 a" in plot.svg and "京 #1c2530" in plot.svg and "$b$" in plot.svg
     texts = "".join(text.get_text() for text in sheet.figure.findobj(Text))
     assert " a" in texts and not [letter for letter in texts if 0x2800 <= ord(letter) < 0x2900]
+
+
+def test_a_parameter_searched_in_logarithms_is_drawn_so_however_little_it_varied() -> None:
+    trials = tuple(
+        make_trial(n, 1.0 + n, params={"learning_rate": 0.05 * 2**n, "num_leaves": 8 * 2**n})
+        for n in range(3)
+    )
+    logs = searched_in_logs({"search": {"model": "lightgbm", "space": None}})
+    assert logs == {"learning_rate"}
+    assert "xgboost.learning_rate" in searched_in_logs({"search": {"model": "both"}})
+    assert searched_in_logs({"search": {"model": "lightgbm", "space": "gone.yaml"}}) == frozenset()
+    assert searched_in_logs({}) == frozenset()
+    found = {scale.name: scale for scale in scales(scored(trials), {}, 8, logs)}
+    assert found["learning_rate"].places == pytest.approx([0, 0.5, 1])
+    assert found["num_leaves"].places == pytest.approx([0, 1 / 3, 1])
+
+
+def test_a_default_above_the_drawn_range_is_told_in_words() -> None:
+    trials = (make_trial(0, 1234.5), *(make_trial(n, 1 + n / 100) for n in range(1, 20)))
+    plot = history(trials)
+    assert "The untuned default is off the scale, at 1,234." in plot.caption and "↑ 1,234" in plot.svg
+    assert "1 much worse trial drawn at the upper edge" in slices(trials, {}).caption
+    assert "off the scale" not in history(tuple(make_trial(n, 1.4 - n / 10) for n in range(3))).caption
+    axes = Sheet(2.0).axes(1, 0.5, 4, 1)
+    _draw_best(axes, np.arange(3), np.array([1234.5, 1.4, 1.2]), 2.0)
+    [line] = axes.get_lines()
+    assert line.get_xdata().tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(("low", "high"), [(1234.51, 1234.58), (0, 1e-8), (1e6, 4e6), (-3e12, 5e12), (0, 1)])

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from raysearch.config import TrackingConfig
+from raysearch.records import Evaluation, Interval
 from raysearch.tracking import open_tracker, resolve_uri
+from raysearch.tracking.study_run import evaluation_metrics
 
 pytestmark = pytest.mark.slow
 
@@ -272,3 +274,12 @@ def test_an_experiment_of_a_server_is_refused_before_the_search(config, client, 
         with pytest.raises(TrackingError, match="--no-tracking"):
             tracker.study_started(info)
         assert tracker.close() == ()
+
+
+def test_of_many_groups_only_the_largest_are_metrics():
+    groups = {f"s{n}": (Interval(0.9, n / 5000, 0.0, 1.0, 1.0, n),) for n in range(1, 5001)}
+    evaluation = Evaluation("test", 10, {"pinball_loss_avg": 1.0}, (), {}, groups)
+    found = evaluation_metrics(evaluation, "store")
+    told = [name for name in found if name.startswith("coverage/")]
+    assert told == [f"coverage/store=s{n}" for n in range(5000, 4950, -1)]
+    assert found["coverage/store=s5000"] == 1.0 and found["test_pinball_loss_avg"] == 1.0
