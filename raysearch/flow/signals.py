@@ -40,20 +40,55 @@ def first_signal(act: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def no_interrupt_lost() -> Iterator[None]:
+    """While open, what Ctrl-C raises is raised again at the end where it was swallowed on the way.
+
+    Libraries that import each other, and finalisers, swallow whatever is raised in them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = False
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        heard = True
+        raise KeyboardInterrupt
+
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Only where a signal raises anyway: a caller's own handling is left alone.
+    before = {number: handler for number, handler in found.items() if _raises(handler)}
+    for number in before:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if heard:
+        raise KeyboardInterrupt
+
+
+def _raises(handler: object) -> bool:
+    return handler in (signal.default_int_handler, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
 def termination_as_interrupt() -> Iterator[None]:
     """While open, SIGTERM raises KeyboardInterrupt like Ctrl-C: a scheduler's stop closes every run too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
     before = signal.getsignal(signal.SIGTERM)
     if before is not signal.SIG_DFL:  # the caller has a handling of its own
         yield
         return
-    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ from raysearch.flow.display import Display, SearchBegins, Silent
 from raysearch.flow.environment import describe_environment
 from raysearch.flow.job import Clock, Job
 from raysearch.flow.places import complete, knock, to_keep, with_ledger
-from raysearch.flow.signals import first_signal, termination_as_interrupt
+from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
 from raysearch.flow.study import Study
 from raysearch.logs import chatter_to
 from raysearch.space import SearchSpace, load_space, parse_space
@@ -150,12 +150,15 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
             begin()
 
         try:
-            ledger = _open_ledger(job)
-            conductor = _conductor(job, ledger, (tracker, display))
+            with no_interrupt_lost():
+                ledger = _open_ledger(job)
+                conductor = _conductor(job, ledger, (tracker, display))
             with _connected(job, conductor, display) as cluster:
-                _start_record(tracker, _info(job), begins)
-                tracker.reconcile(ledger.results, ledger.release_lost())
-                _search(job, conductor, ledger, _begins(job, ledger, tracker, cluster), (cluster, display))
+                with no_interrupt_lost():
+                    _start_record(tracker, _info(job), begins)
+                    tracker.reconcile(ledger.results, ledger.release_lost())
+                    place = _begins(job, ledger, tracker, cluster)
+                _search(job, conductor, ledger, place, (cluster, display))
             study, status = close_study(job, conductor, ledger, tracker, display)
         except (KeyboardInterrupt, InterruptedStudyError) as error:
             tracker.study_ended("KILLED", None, (), None, None)

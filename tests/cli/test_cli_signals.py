@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 
 SLOW = "parameters:\n  num_leaves: {low: 4, high: 16}\nfixed:\n  num_boost_round: 400\n"
 TRIALS = 9
+INTERRUPTED = (130, -signal.SIGINT)  # shells call both 130; Python ends by the signal where C code met it
 ENDS_WITHIN_S = 20.0  # report and record included, on a machine that is busy with other tests
 
 
@@ -66,7 +67,7 @@ def test_a_killed_and_an_interrupted_study_go_on_to_exactly_n(place, slow_words,
     began = time.monotonic()
     out, err = process.communicate(timeout=60)
     assert time.monotonic() - began < ENDS_WITHIN_S
-    assert process.returncode == 130, err
+    assert process.returncode in INTERRUPTED, err
     best_so_far = told(out)
     assert best_so_far["stopped_by"] == "interrupt"
     assert "interrupted: keeping the best so far" in err
@@ -107,7 +108,7 @@ def test_ctrl_c_before_any_trial_has_finished_says_how_to_go_on(place, slow_word
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode in INTERRUPTED, err
     assert out == ""
     assert "Traceback" not in err
     assert "RUNNING" not in {status for _, status in place.runs()}
@@ -118,7 +119,7 @@ def test_sigterm_ends_a_study_like_ctrl_c(place, slow_words, told):
     until(place, 2, process)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode in INTERRUPTED, err
     assert told(out)["stopped_by"] == "interrupt"
 
 
@@ -131,7 +132,7 @@ def test_ctrl_c_of_the_whole_terminal_ends_a_study_on_ray(place, slow_words, tol
     began = time.monotonic()
     out, err = process.communicate(timeout=90)
     assert time.monotonic() - began < ENDS_WITHIN_S
-    assert process.returncode == 130, err
+    assert process.returncode in INTERRUPTED, err
     result = told(out)
     assert result["stopped_by"] == "interrupt"
     assert result["trials"]["finished"] >= 1
@@ -176,7 +177,7 @@ def test_sigterm_after_ray_has_ended_closes_the_record_and_leaves_the_model(plac
         timeout=120,
         check=False,
     )
-    assert done.returncode == 130, done.stderr
+    assert done.returncode in INTERRUPTED, done.stderr
     assert "interrupted; `python -m raysearch resume s` goes on" in done.stderr
     assert (place.root / "studies/s/model/forecaster.json").is_file()
     assert (place.root / "studies/s/result.json").is_file()
