@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible():
-    """A shell begins jobs in the background with Ctrl-C ignored, and what a test starts would inherit that."""
+    """A shell begins jobs in the background with Ctrl-C ignored; what a test starts would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
