@@ -89,6 +89,7 @@ class SearchConfig:
     scheduler: str
     seed: int
     refit: bool
+    calibrate: str
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,18 @@ class Config:
     search: SearchConfig
     compute: ComputeConfig
     tracking: TrackingConfig
+
+    @property
+    def calibration(self) -> str:
+        """How quantiles are calibrated, "auto" decided.
+
+        A single split in time gets none: its validation rows are one stretch of time, whose errors tell
+        little of the next one's.
+        """
+        if self.search.calibrate != "auto":
+            return self.search.calibrate
+        by_time = self.split.by == "time" or (self.split.by == "auto" and self.data.time is not None)
+        return "none" if by_time else "marginal"
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Return plain sections of plain values, fit for YAML, JSON and ``make_config``."""

@@ -20,6 +20,7 @@ MODELS = ("lightgbm", "xgboost", "both")
 TRANSFORMS = ("none", "log", "log1p", "asinh")
 SPLITS = ("auto", "random", "time", "group")
 SCHEDULERS = ("asha", "median", "none")
+CALIBRATIONS = ("auto", "marginal", "group", "time", "none")
 ENGINES = ("ray", "inline")
 LEDGER_VARIABLE = "RAYSEARCH_LEDGER"  # the ledger's address, where it must not be kept or shown
 
@@ -154,6 +155,10 @@ def _check_split(config: Config, problems: Problems) -> None:
         problems.add(f"split.valid_size: got {split.valid_size}, must be above 0 and below 1")
     if split.purge < 0:
         problems.add(f"split.purge: got {split.purge}, must not be negative")
+    if config.search.calibrate == "group" and not data.group:
+        problems.add("search.calibrate: 'group' needs the group column, e.g. --group store")
+    if config.search.calibrate == "time" and not data.time:
+        problems.add("search.calibrate: 'time' needs the column that orders the rows, e.g. --time date")
     if split.by == "time" and not data.time:
         problems.add("split.by: 'time' needs the column that orders the rows, e.g. --time date")
     if split.by == "group" and not data.group:
@@ -167,6 +172,7 @@ def _check_split(config: Config, problems: Problems) -> None:
 def _check_search(search: SearchConfig, problems: Problems) -> None:
     _check_choice("search.model", search.model, MODELS, problems)
     _check_choice("search.scheduler", search.scheduler, SCHEDULERS, problems)
+    _check_choice("search.calibrate", search.calibrate, CALIBRATIONS, problems)
     check_levels(search.levels, problems)
     if search.trials is None and search.time_budget_s is None:
         problems.add("search.trials: give a number of trials, a time budget, or both")

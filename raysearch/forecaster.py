@@ -5,11 +5,8 @@ Stored as the libraries' own files and JSON; nothing is pickled.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,27 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from raysearch.calibration import KINDS, Calibrator, Groups, calibrate
 from raysearch.data import Encoder, Transform, read_table
+from raysearch.data.check import group_names
 from raysearch.data.values import as_numbers, decode, kind_of
-from raysearch.errors import DataError, NoForecasterError, StudyError, listing
+from raysearch.errors import DataError, listing
+from raysearch.forecaster_files import Member, damaged, read_directory, read_members, write_directory
 from raysearch.metrics import Array, level_name
-from raysearch.models import MODEL_NAMES, Frame, get_model
+from raysearch.models import Frame, get_model
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Forecaster", "Member", "level_name", "load_forecaster"]
-
-FORMAT = 1
-_FILE = "forecaster.json"
-
-
-@dataclass(frozen=True)
-class Member:
-    """One trained model: its library and its files in the library's own format."""
-
-    model: str
-    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -46,6 +35,8 @@ class Forecaster:
 
     Attributes:
         levels: the quantile levels, rising.
+        calibrator: shifts the members' mean quantiles so that they cover what they claim, and orders them.
+        group: column that the calibrator tells rows by; None where it does not.
         about: where it comes from: study, trial, parameters, rows it was fitted on, versions.
     """
 
@@ -54,6 +45,8 @@ class Forecaster:
     members: tuple[Member, ...]
     encoder: Encoder
     transform: Transform
+    calibrator: Calibrator
+    group: str | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -89,15 +82,68 @@ class Forecaster:
 
     def quantiles(self, table: pa.Table) -> tuple[Array, tuple[str, ...]]:
         """Return ordered quantiles [rows, levels] in units of the target, and warnings about the table."""
-        encoded = self.encoder.transform(table)
-        frame = Frame(encoded.features, self.encoder.categorical)
-        anchor, notes = self._anchor(table)
-        return np.sort(self.raw(frame, anchor), axis=1), (*encoded.warnings, *notes)
+        raw, anchor, notes = self._raw_of(table)
+        groups, told = self._groups(table)
+        return self.finish(raw, anchor, groups), (*notes, *told)
 
-    def raw(self, frame: Frame, anchor: Array | None) -> Array:
-        """Return quantiles [rows, levels] of encoded rows in units of the target, not yet put in order."""
-        modelled: Array = np.mean([predict(frame) for predict in self._predictors], axis=0)
-        return self.transform.inverse(self.transform.restore(modelled), anchor)
+    def raw(self, frame: Frame) -> Array:
+        """Return what the members say of encoded rows, [rows, levels]: on their scale, not calibrated."""
+        return np.asarray(np.mean([predict(frame) for predict in self._predictors], axis=0))
+
+    def finish(self, raw: Array, anchor: Array | None, groups: Groups | None = None) -> Array:
+        """Return ``raw`` as users get it, [rows, levels]: calibrated, in order, in units of the target."""
+        calibrated = self.calibrator.apply(raw, groups)
+        return self.transform.inverse(self.transform.restore(calibrated), anchor)
+
+    def recalibrate(self, data: Any, kind: str | None = None) -> Forecaster:
+        """Return this forecaster calibrated by other rows; no model is trained.
+
+        Args:
+            data: rows with the target, as for ``predict``, that the models were not fitted on; for kind
+                "time" in order of time.
+            kind: "marginal", "group", "time" or "none"; None: as this forecaster is.
+
+        Raises:
+            DataError: when the table cannot be read, or no row has a target.
+        """
+        table = read_table(data, role="calibration rows", least_columns=1)
+        raw, anchor, _ = self._raw_of(table)
+        y = self._target_of(table)
+        z = self.transform.standardise(self.transform.forward(y, anchor))
+        known = np.isfinite(z) & np.isfinite(raw).all(axis=1)
+        if not known.any():
+            raise DataError(f"calibration rows: no row has a value of {self.target!r} that can be used")
+        kind = kind or self.calibrator.kind
+        if kind not in KINDS:
+            raise DataError(f"calibration: got {kind!r}, must be one of {listing(KINDS)}")
+        groups = self._groups(table)[0] if kind == "group" else None
+        learnt = calibrate(
+            kind, z[known], raw[known], self.levels, groups[known] if groups is not None else None
+        )
+        return replace(self, calibrator=learnt)
+
+    def _raw_of(self, table: pa.Table) -> tuple[Array, Array | None, tuple[str, ...]]:
+        encoded = self.encoder.transform(table)
+        anchor, notes = self._anchor(table)
+        raw = self.raw(Frame(encoded.features, self.encoder.categorical))
+        return raw, anchor, (*encoded.warnings, *notes)
+
+    def _target_of(self, table: pa.Table) -> Array:
+        if self.target not in table.column_names:
+            raise DataError(
+                f"calibration rows: column {self.target!r}, the target, is missing "
+                f"(columns: {listing(table.column_names)})"
+            )
+        return np.array(as_numbers(decode(table.column(self.target))).values, dtype=np.float64)
+
+    def _groups(self, table: pa.Table) -> tuple[Any, tuple[str, ...]]:
+        """Return the group of each row [rows], and a warning where the column is missing."""
+        if self.group is None:
+            return None, ()
+        if self.group not in table.column_names:
+            told = f"column {self.group!r} is missing: all rows are calibrated alike"
+            return None, (told,)
+        return group_names(table, self.group), ()
 
     def _anchor(self, table: pa.Table) -> tuple[Array | None, tuple[str, ...]]:
         """Return the anchor [rows], NaN where growth cannot be relative to it, and a warning on such rows."""
@@ -157,53 +203,16 @@ class Forecaster:
         Raises:
             StudyError: when something else is there: it is never deleted.
         """
-        path = Path(path).absolute()
-        part, old = _beside(path)
-        if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / _FILE).is_file()):
-            raise StudyError(
-                f"{path} is there and is no forecaster; name another directory, or remove it first"
-            )
-        if old.exists() and not path.exists():
-            old.replace(path)  # a crash came between the two moves below
-        for leftover in (part, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        part.mkdir(parents=True)
-        listed = []
-        for i, member in enumerate(self.members):
-            directory = part / "members" / f"{i:03d}"
-            directory.mkdir(parents=True)
-            for name, content in member.files.items():
-                (directory / name).write_bytes(content)
-            digests = {name: _digest(member.files[name]) for name in sorted(member.files)}
-            listed.append({"model": member.model, "files": digests})
-        self._write_about(part / _FILE, listed)
-        if path.exists():
-            path.replace(old)
-        part.replace(path)
-        shutil.rmtree(old, ignore_errors=True)
-        return path
-
-    def _write_about(self, file: Path, members: Sequence[Mapping[str, Any]]) -> None:
         content = {
-            "format": FORMAT,
             "target": self.target,
             "levels": list(self.levels),
             "transform": self.transform.to_json(),
             "encoder": self.encoder.to_json(),
-            "members": members,
+            "calibrator": self.calibrator.to_json(),
+            "group": self.group,
             "about": dict(self.about),
         }
-        text = json.dumps(content, indent=1, ensure_ascii=False, default=str)
-        file.write_text(text, encoding="utf-8")
-
-
-def _beside(path: Path) -> tuple[Path, Path]:
-    """Return where a new forecaster is written, and where the old one waits until the new one is in place."""
-    return path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+        return write_directory(path, content, self.members)
 
 
 def load_forecaster(path: str | Path) -> Forecaster:
@@ -212,60 +221,17 @@ def load_forecaster(path: str | Path) -> Forecaster:
     Raises:
         StudyError: when there is none, it is damaged, or it is of a newer format.
     """
-    path = Path(path).absolute()
-    old = _beside(path)[1]
-    if not path.exists() and (old / _FILE).is_file():
-        path = old  # a crash came while a new one was put in its place
+    path, content = read_directory(path)
     try:
-        text = (path / _FILE).read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise NoForecasterError(f"no forecaster in {path}: {_FILE} is not there") from None
-    except UnicodeDecodeError:
-        raise StudyError(f"the forecaster in {path} is damaged: {_FILE} is not valid JSON") from None
-    except OSError as error:
-        raise StudyError(f"the forecaster in {path} cannot be read: {error.strerror or error}") from None
-    try:
-        content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        raise StudyError(f"the forecaster in {path} is damaged: {_FILE} is not valid JSON") from None
-    try:
-        if content["format"] > FORMAT:
-            raise StudyError(f"the forecaster in {path} was written by a newer raysearch; update this one")
         return Forecaster(
             target=content["target"],
             levels=tuple(content["levels"]),
-            members=tuple(_read_member(path, i, entry) for i, entry in enumerate(content["members"])),
+            members=read_members(path, content["members"]),
             encoder=Encoder.from_json(content["encoder"]),
             transform=Transform.from_json(content["transform"]),
+            calibrator=Calibrator.from_json(content["calibrator"]),
+            group=content["group"],
             about=content["about"],
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        told = f"{type(error).__name__}: {error}"
-        raise StudyError(
-            f"the forecaster in {path} is damaged: {_FILE} lacks what belongs there ({told})"
-        ) from None
-
-
-def _read_member(path: Path, position: int, entry: Mapping[str, Any]) -> Member:
-    if entry["model"] not in MODEL_NAMES:
-        raise StudyError(
-            f"the forecaster in {path} holds a model {entry['model']!r}, which is not known here"
-        )
-    files = {}
-    for name, digest in entry["files"].items():
-        # Names come from a file that a user may have been handed: they must not lead out of the directory.
-        if name != Path(name).name or name in ("", ".", "..") or "\\" in name:
-            raise StudyError(
-                f"the forecaster in {path} names a file {name!r}, which leads out of its directory"
-            )
-        file = path / "members" / f"{position:03d}" / name
-        try:
-            files[name] = file.read_bytes()
-        except OSError as error:
-            raise StudyError(
-                f"the forecaster in {path} is damaged: {file}: {error.strerror or error}"
-            ) from None
-        # LightGBM ends the whole process on a file that was cut off; so none is handed to it.
-        if _digest(files[name]) != digest:
-            raise StudyError(f"the forecaster in {path} is damaged: {file} is not what was saved")
-    return Member(entry["model"], files)
+        raise damaged(path, error) from None

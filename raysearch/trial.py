@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from raysearch.calibration import Folds, cross_calibrated
 from raysearch.data import Transform
 from raysearch.metrics import Array, score_metrics, with_prefix
 from raysearch.models import Fit, FitSettings, Frame, get_model
 from raysearch.records import Rung
 
-TARGET, ANCHOR = "target", "anchor"
+TARGET, ANCHOR, GROUP = "target", "anchor", "group"
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
 _BINNED_KEPT = 2  # binned datasets a worker keeps; the least recently used goes first
 
@@ -27,6 +28,8 @@ class Recipe:
     Attributes:
         categorical: for each feature column whether it holds codes of categories.
         train, watch: (start, stop) of the rows to learn from and of those to score on.
+        folds: which of the rows to score on calibrate which.
+        calibrate: how, see ``raysearch.calibration``.
         part: "valid" or "test", the prefix of the scores' names.
     """
 
@@ -35,6 +38,8 @@ class Recipe:
     watch: tuple[int, int]
     transform: Transform
     settings: FitSettings
+    folds: Folds
+    calibrate: str = "marginal"
     part: str = "valid"
 
 
@@ -67,7 +72,7 @@ class Bench:
     def __init__(self, table: pa.Table, recipe: Recipe) -> None:
         self.recipe = recipe
         self._binned: OrderedDict[Hashable, Any] = OrderedDict()
-        names = [name for name in table.column_names if name not in (TARGET, ANCHOR)]
+        names = [name for name in table.column_names if name not in (TARGET, ANCHOR, GROUP)]
         frame = Frame(table.select(names), recipe.categorical)
         y = table[TARGET].to_numpy()
         anchor = table[ANCHOR].to_numpy() if ANCHOR in table.column_names else None
@@ -78,6 +83,10 @@ class Bench:
         self._watched = frame.slice(low, high)
         self.watched_y: Array = y[low:high]
         self._watched_anchor = anchor[low:high] if anchor is not None else None
+        self._watched_z = recipe.transform.standardise(
+            recipe.transform.forward(self.watched_y, self._watched_anchor)
+        )
+        self._groups = table[GROUP].to_numpy()[low:high].astype(str) if GROUP in table.column_names else None
 
     def begin(self, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
         """Start a training of all levels; rows that were binned alike before are not binned again."""
@@ -91,17 +100,26 @@ class Bench:
         return model.start(self._binned[key], fit_params, self.recipe.settings, self._watched)
 
     def quantiles(self, fit: Fit) -> Array:
-        """Return the quantiles of the watched rows in original units, [rows, levels], not put in order."""
-        transform = self.recipe.transform
-        return transform.inverse(transform.restore(fit.predict_watched()), self._watched_anchor)
+        """Return the quantiles of the rows that are told of, [rows, levels], as the user will get them.
+
+        In order, calibrated by rows that neither the model nor the row itself knows, in original units.
+        """
+        recipe = self.recipe
+        raw = fit.predict_watched()
+        if not np.isfinite(raw).all():
+            raise TrialError(f"the model predicts values that are not finite after {fit.rounds} rounds")
+        levels, told = recipe.settings.levels, recipe.folds.told
+        z = cross_calibrated(recipe.calibrate, self._watched_z, raw, levels, recipe.folds, self._groups)
+        anchor = None if self._watched_anchor is None else self._watched_anchor[told]
+        return recipe.transform.inverse(recipe.transform.restore(z), anchor)
 
     def score(self, fit: Fit) -> Rung:
-        """Score the watched rows: quantiles in order, on the original scale, as the user will get them."""
-        levels = self.recipe.settings.levels
-        q = np.sort(self.quantiles(fit), axis=1)
+        """Score the watched rows that can be told of, on the quantiles that the user will get."""
+        q = self.quantiles(fit)
         if not np.isfinite(q).all():
             raise TrialError(f"the model predicts values that are not finite after {fit.rounds} rounds")
-        metrics = score_metrics(self.watched_y, q, levels)
+        y = self.watched_y[self.recipe.folds.told]
+        metrics = score_metrics(y, q, self.recipe.settings.levels)
         return Rung(fit.rounds, metrics["pinball_loss_avg"], with_prefix(self.recipe.part, metrics))
 
 

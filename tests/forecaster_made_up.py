@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from raysearch.calibration import no_calibration
 from raysearch.data import Encoder, Transform
 from raysearch.forecaster import Forecaster, Member
 from raysearch.models import FitSettings, Frame, get_model
@@ -40,5 +41,12 @@ def train(models=("lightgbm",), transform=None, columns=("a b", "größe", "shop
         fit.advance(8)
         members.append(Member(name, fit.dump()))
     return Forecaster(
-        "nav ahead", LEVELS, tuple(members), encoder, transform, {"study": "ü", "params": {"x": 1}}
+        "nav ahead",
+        LEVELS,
+        tuple(members),
+        encoder,
+        transform,
+        no_calibration(LEVELS),
+        None,
+        {"study": "ü", "params": {"x": 1}},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from forecaster_made_up import LEVELS, table, train
+from forecaster_made_up import table, train
 
 from raysearch.data import Transform
 from raysearch.errors import DataError
-from raysearch.forecaster import Forecaster, level_name
+from raysearch.forecaster import level_name, load_forecaster
 from raysearch.models import Frame
 
 
@@ -139,12 +140,12 @@ def test_rows_without_a_usable_anchor_are_told_and_empty(growth):
 
 
 def test_several_members_are_averaged_on_the_modelled_scale():
-    transform = Transform("log")
-    both = train(("lightgbm", "xgboost"), transform)
-    single = [Forecaster("y", LEVELS, (m,), both.encoder, transform) for m in both.members]
+    both = train(("lightgbm", "xgboost"), Transform("log"))
+    single = [replace(both, members=(member,)) for member in both.members]
     rows = Frame(both.encoder.transform(pa.Table.from_pandas(table(30))).features, both.encoder.categorical)
-    mean = np.mean([np.log(s.raw(rows, None)) for s in single], axis=0)
-    np.testing.assert_allclose(both.raw(rows, None), np.exp(mean))
+    mean = np.mean([s.raw(rows) for s in single], axis=0)
+    np.testing.assert_allclose(both.raw(rows), mean)
+    np.testing.assert_allclose(both.finish(both.raw(rows), None), np.exp(np.sort(mean, axis=1)))
 
 
 def test_importance_is_a_share_of_each_feature(plain):
@@ -168,3 +169,52 @@ def test_a_file_without_rows_gets_a_table_without_rows(plain, tmp_path, ending):
 def test_an_object_without_rows_gets_a_table_without_rows(plain, growth):
     assert plain.predict(table().head(0)).shape == (0, 3)
     assert growth.predict(table().head(0)).shape == (0, 3)
+
+
+def sold(rows, seed):
+    """Return rows as ``train`` learns from them with their target, which spreads wider than it has seen."""
+    frame = table(rows, seed)
+    noise = np.random.default_rng(seed).normal(size=rows) * np.where(frame["shop"] == "s", 9.0, 1.0)
+    sums = frame["nav"] * np.exp(0.1 * frame["a b"]) + noise
+    return frame.assign(**{"nav ahead": np.maximum(sums, 0.5)})
+
+
+def held(forecaster, frame):
+    q = forecaster.predict(frame).to_numpy()
+    return float(((frame["nav ahead"] >= q[:, 0]) & (frame["nav ahead"] <= q[:, -1])).mean())
+
+
+@pytest.mark.parametrize("which", ["plain", "growth"])
+def test_other_rows_calibrate_it_without_training(request, which, tmp_path):
+    before = request.getfixturevalue(which)
+    after = before.recalibrate(sold(1500, 1), kind="marginal")
+    assert after.members == before.members
+    new = sold(1500, 2)
+    assert abs(held(after, new) - 0.9) < 0.03 < abs(held(before, new) - 0.9)
+    assert load_forecaster(after.save(tmp_path / "m")) == after
+    assert held(load_forecaster(tmp_path / "m"), new) == held(after, new)
+    assert after.recalibrate(sold(50, 3)).calibrator.rows == 50
+
+
+def test_each_group_can_be_calibrated_by_itself(plain, tmp_path):
+    by_shop = replace(plain, group="shop").recalibrate(sold(3000, 1), kind="group")
+    new = sold(3000, 2)
+    for shop in ("n", "s", "w"):
+        assert abs(held(by_shop, new[new["shop"] == shop]) - 0.9) < 0.04
+    with pytest.warns(UserWarning, match="'shop' is missing: all rows are calibrated alike"):
+        assert len(by_shop.predict(new.drop(columns="shop"))) == 3000
+    unknown = by_shop.predict(new.head(2).assign(shop=["never", None]))
+    assert np.isfinite(unknown.to_numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind", "told"),
+    [
+        (sold(9, 0).drop(columns="nav ahead"), None, "'nav ahead', the target, is missing"),
+        (sold(9, 0).assign(**{"nav ahead": np.nan}), None, "no row has a value of 'nav ahead'"),
+        (sold(9, 0), "sideways", "calibration: got 'sideways', must be one of 'none', 'marginal'"),
+    ],
+)
+def test_rows_that_cannot_calibrate_are_refused(plain, frame, kind, told):
+    with pytest.raises(DataError, match=told):
+        plain.recalibrate(frame, kind)

@@ -45,7 +45,7 @@ def learned(source):
     fit.advance(20)
     template = train()
     members = (Member("lightgbm", fit.dump()),)
-    return Forecaster("y", (0.1, 0.5, 0.9), members, encoder, template.transform)
+    return Forecaster("y", (0.1, 0.5, 0.9), members, encoder, template.transform, template.calibrator)
 
 
 def written(frame, folder):

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from contracts import make_frame
 
+from raysearch.calibration import cross_calibrated, make_folds
 from raysearch.data import Transform
 from raysearch.metrics import pinball_loss_avg
 from raysearch.models import MODEL_NAMES, FitSettings, Frame, get_model
@@ -19,7 +20,7 @@ LEVELS = (0.1, 0.5, 0.9)
 ROWS, TRAIN = 300, 220
 
 
-def job(transform=None, positive=False, **settings):
+def job(transform=None, positive=False, calibrate="none", **settings):
     """Return a shared table, as ``prepare`` makes it, and the recipe that goes with it."""
     frame, y = make_frame(ROWS)
     transform = transform or Transform()
@@ -29,7 +30,9 @@ def job(transform=None, positive=False, **settings):
         table = table.append_column("anchor", pa.array(np.linspace(1, 50, ROWS)))
         table = table.set_column(4, "target", pa.array(np.linspace(1, 50, ROWS) * y))
     settings = FitSettings(LEVELS, **settings)
-    return table, Recipe(frame.categorical, (0, TRAIN), (TRAIN, ROWS), transform, settings)
+    folds = make_folds(ROWS - TRAIN)
+    rows = (0, TRAIN), (TRAIN, ROWS)
+    return table, Recipe(frame.categorical, *rows, transform, settings, folds, calibrate)
 
 
 def spec(model="lightgbm", rungs=(3, 6, 12), **more):
@@ -96,7 +99,7 @@ def test_scores_are_in_the_targets_own_units(model, transform):
     y = table["target"].to_numpy()[TRAIN:]
     anchor = table["anchor"].to_numpy()[TRAIN:] if transform.anchor else None
     own = transform.inverse(fit.predict_watched(), anchor)
-    np.testing.assert_allclose(bench.quantiles(fit), own)
+    np.testing.assert_allclose(bench.quantiles(fit), np.sort(own, axis=1))
     assert bench.score(fit).score == pytest.approx(pinball_loss_avg(y, np.sort(own, axis=1), LEVELS))
     assert bench.score(fit).score < np.abs(y - np.median(y)).mean() / 2
 
@@ -209,3 +212,28 @@ def test_looking_in_between_changes_no_score():
     watched = run_trial(spec(), Bench(*job()), lambda: False)
     straight = run_trial(spec(), Bench(*job()))
     assert [rung for rung, _ in watched] == [rung for rung, _ in straight]
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_a_trial_is_scored_as_calibrated_by_other_rows(model):
+    table, recipe = job(calibrate="marginal")
+    bench = Bench(table, recipe)
+    (last,) = told(spec(model, (3,)), bench)
+    rows = Frame(table.select(["f0", "f1", "f2", "f3"]), recipe.categorical).slice(TRAIN, ROWS)
+    raw = get_model(model).load(last.files, LEVELS)(rows)
+    y = table["target"].to_numpy()[TRAIN:]
+    q = cross_calibrated("marginal", y, raw, LEVELS, recipe.folds)
+    assert last.rung.score == pytest.approx(pinball_loss_avg(y, q, LEVELS), abs=1e-9)
+    plain = told(spec(model, (3,)), Bench(table, replace(recipe, calibrate="none")))[-1]
+    off, before = (abs(one.rung.metrics["valid_coverage_80"] - 0.8) for one in (last, plain))
+    assert off < before, "three rounds alone are far from what they claim"
+
+
+def test_in_time_rows_that_nothing_calibrates_are_not_scored():
+    table, recipe = job(calibrate="marginal")
+    ordered = replace(recipe, folds=make_folds(ROWS - TRAIN, times=np.arange(ROWS - TRAIN)))
+    bench = Bench(table, ordered)
+    fit = bench.begin("lightgbm", {"num_leaves": 6})
+    fit.advance(5)
+    assert bench.quantiles(fit).shape == (64, 3)  # of 80 rows the first 16 calibrate only
+    assert bench.score(fit).metrics["valid_pinball_loss_avg"] > 0

@@ -126,6 +126,13 @@ SEARCH_FLAGS = (
         _SEARCH,
     ),
 )
+CALIBRATE_FLAG = Flag(
+    "--calibrate",
+    "search.calibrate",
+    str,
+    "Shift quantiles to cover what they claim: auto, marginal, group, time or none (auto)",
+    _SEARCH,
+)
 BUDGET_FLAGS = (
     Flag(
         "--trials", "search.trials", int, "Trials that must finish or be stopped early (default 30)", _SEARCH
@@ -205,7 +212,15 @@ STUDY_FLAGS = (
         _RECORD,
     ),
 )
-TUNE_FLAGS = (*DATA_FLAGS, *SEARCH_FLAGS, *BUDGET_FLAGS, *PLACE_FLAGS, *STUDY_FLAGS, *RECORD_FLAGS)
+TUNE_FLAGS = (
+    *DATA_FLAGS,
+    *SEARCH_FLAGS,
+    CALIBRATE_FLAG,
+    *BUDGET_FLAGS,
+    *PLACE_FLAGS,
+    *STUDY_FLAGS,
+    *RECORD_FLAGS,
+)
 # Studies keep no secrets: what was taken out of these addresses is given again.
 _AGAIN = {
     "data.path": "The same table, where its address holds a secret",

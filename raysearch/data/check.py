@@ -82,7 +82,7 @@ def check_table(table: Any, data: DataConfig, where: str, *, by_time: bool, test
         target[rows],
         None if anchor is None else anchor[rows],
         None if times is None else times[rows],
-        _groups(table, data.group)[rows] if data.group else None,
+        group_names(table, data.group)[rows] if data.group else None,
         without_target,
         tuple(warnings),
     )
@@ -224,7 +224,7 @@ def _missing_times(times: Any) -> npt.NDArray[np.bool_]:
     return np.asarray(missing, dtype=bool)
 
 
-def _groups(table: Any, column: str) -> Any:
+def group_names(table: Any, column: str) -> Any:
     """Return [rows] str; missing ones are "(missing)"."""
     array = decode(table.column(column))
     if kind_of(array.type) in ("nested", "empty"):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from raysearch.addresses import hide_secrets
+from raysearch.calibration import Folds, make_folds
 from raysearch.config import Config, DataConfig
 from raysearch.data.check import Usable, check_table
 from raysearch.data.digest import table_digest
@@ -37,6 +38,7 @@ class Dataset:
         groups: [rows] str, or None.
         times: [rows] datetime64[us] (UTC) or float64, or None.
         positions: [rows] row number in the user's table; those of a test table count on from its end.
+        folds: which validation rows calibrate which.
     """
 
     table: pa.Table
@@ -48,6 +50,7 @@ class Dataset:
     transform: Transform
     facts: DatasetFacts
     quality: DataQuality
+    folds: Folds
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,9 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
     table = pa.concat_tables([known.features, unseen.features]).append_column("target", pa.array(target))
     if anchor is not None:
         table = table.append_column("anchor", pa.array(anchor))
+    if config.calibration == "group":
+        codes = np.unique(picked.join("groups"), return_inverse=True)[1]
+        table = table.append_column("group", pa.array(codes, pa.int32()))
     offset = 0 if extra is None else main.table.num_rows
     return Dataset(
         table=table.combine_chunks(),
@@ -167,7 +173,15 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
             without_target=main.usable.without_target,
             warnings=warnings,
         ),
+        folds=_folds(main.usable, split, config.split.purge),
     )
+
+
+def _folds(usable: Usable, split: Split, purge: int) -> Folds:
+    """Return the folds of the validation rows, by what the split keeps apart."""
+    times = usable.times[split.valid] if split.by == "time" else None
+    groups = usable.groups[split.valid] if split.by == "group" else None
+    return make_folds(len(split.valid), times, groups, purge)
 
 
 @dataclass(frozen=True)

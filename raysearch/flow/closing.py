@@ -13,32 +13,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysearch.addresses import hide_secrets
+from raysearch.calibration import cross_calibrated
 from raysearch.errors import InterruptedStudyError, StudyError, resume_command
 from raysearch.flow.display import Display
 from raysearch.flow.fitting import default_model, make_models
 from raysearch.flow.job import Job
 from raysearch.flow.study import Study, to_json
 from raysearch.forecaster import Forecaster
-from raysearch.metrics import Array, compare, evaluate, pinball_losses
+from raysearch.metrics import Array, compare, crossing_rate, evaluate, pinball_losses
 from raysearch.records import Comparison, Evaluation, StudyResult, TrialResult
 from raysearch.report import ReportMaterial, ranked, write_leaderboard, write_report
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger, parameter_importance
 from raysearch.tracking import Tracker
-from raysearch.trial import ANCHOR, TARGET
+from raysearch.trial import TARGET
 
 
 @dataclass(frozen=True)
 class _Told:
-    """One model's forecasts of the evaluated rows: truth [rows], quantiles [rows, levels], original units."""
+    """One model's forecasts of the evaluated rows.
+
+    Attributes:
+        y: truth [rows], in the target's units.
+        q: quantiles as users get them [rows, levels], in the target's units.
+        raw: quantiles as the boosters gave them, neither ordered nor calibrated, on their scale.
+        anchor: [rows], where the transform has one.
+    """
 
     y: Array
+    q: Array
     raw: Array
     anchor: Array | None
-
-    @property
-    def q(self) -> Array:
-        return np.sort(self.raw, axis=1)
 
 
 def close_study(
@@ -117,22 +122,36 @@ def _settle(
 
 
 def _tell(job: Job, forecaster: Forecaster) -> _Told:
-    table, (start, stop) = job.dataset.table, job.dataset.parts[job.scored_part]
-    anchor = table[ANCHOR].to_numpy()[start:stop] if ANCHOR in table.column_names else None
-    raw = forecaster.raw(job.frame(job.scored_part), anchor)
-    return _Told(table[TARGET].to_numpy()[start:stop], raw, anchor)
+    part, groups = job.scored_part, job.dataset.groups if forecaster.group else None
+    y, anchor = job.dataset.table[TARGET].to_numpy()[job.rows(part)], job.anchor(part)
+    raw = forecaster.raw(job.frame(part))
+    groups = None if groups is None else groups[job.rows(part)]
+    if part == "test":
+        return _Told(y, forecaster.finish(raw, anchor, groups), raw, anchor)
+    # The forecaster was calibrated by these very rows: they are told as calibrated by each other.
+    folds, kind = job.dataset.folds, forecaster.calibrator.kind
+    z = cross_calibrated(kind, job.modelled(part), raw, forecaster.levels, folds, groups)
+    rows = folds.told
+    anchor = None if anchor is None else anchor[rows]
+    transform = forecaster.transform
+    return _Told(y[rows], transform.inverse(transform.restore(z), anchor), raw[rows], anchor)
 
 
 def _evaluate(job: Job, told: _Told) -> tuple[Evaluation, Evaluation | None]:
     """Return the evaluation in the target's units, and on the modelled scale where there is one."""
     part, levels, groups = job.scored_part, job.config.search.levels, _part(job, job.dataset.groups)
     blocks = _blocks(job)
-    evaluation = evaluate(part, told.y, told.raw, levels, groups, blocks)
+
+    def scored(y: Array, q: Array) -> Evaluation:
+        found = evaluate(part, y, q, levels, groups, blocks)
+        crossing = {"crossing_rate_before_ordering": crossing_rate(told.raw)}
+        return replace(found, metrics={**found.metrics, **crossing})
+
     transform = job.dataset.transform
     if transform.kind == "none":
-        return evaluation, None
-    z, q = transform.forward(told.y, told.anchor), transform.forward(told.raw, told.anchor)
-    return evaluation, evaluate(part, z, q, levels, groups, blocks)
+        return scored(told.y, told.q), None
+    z, q = transform.forward(told.y, told.anchor), transform.forward(told.q, told.anchor)
+    return scored(told.y, told.q), scored(z, q)
 
 
 def _compare(job: Job, tuned: _Told, default: _Told) -> Comparison:
@@ -174,8 +193,10 @@ def blocks_in_time(times: NDArray[Any], least_steps: int) -> NDArray[np.int64]:
 
 
 def _part(job: Job, values: NDArray[Any] | None) -> NDArray[Any] | None:
-    start, stop = job.dataset.parts[job.scored_part]
-    return None if values is None else values[start:stop]
+    if values is None:
+        return None
+    found = values[job.rows(job.scored_part)]
+    return found if job.scored_part == "test" else found[job.dataset.folds.told]
 
 
 def _in_order(results: Sequence[TrialResult]) -> tuple[TrialResult, ...]:

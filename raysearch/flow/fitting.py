@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import raysearch
+from raysearch.calibration import calibrate, no_calibration
 from raysearch.flow.display import Display
 from raysearch.flow.job import Job
 from raysearch.forecaster import Forecaster, Member
@@ -37,13 +38,27 @@ def make_models(
             else "no time was left to refit"
         )
         notes.append(f"The model is the search's own, fitted on the training rows only: {why}.")
-    if refit:
-        display.phase("fitting the best parameters on training and validation rows")
-        final = _forecaster(job, best, _fit(job, best, refit=True), f"{_SEARCHED} and validation rows")
-        if job.scored_part == "test":
-            return final, final, tuple(notes)
-    scored = _forecaster(job, best, _search_files(job, best), _SEARCHED)
-    return (final if refit else scored), scored, tuple(notes)
+    scored = calibrated(job, _forecaster(job, best, _search_files(job, best), _SEARCHED))
+    if not refit:
+        return scored, scored, tuple(notes)
+    display.phase("fitting the best parameters on training and validation rows")
+    final = _forecaster(job, best, _fit(job, best, refit=True), f"{_SEARCHED} and validation rows")
+    # No row is left that the new model does not know: it keeps what was learnt of the search's own one.
+    final = replace(final, calibrator=scored.calibrator)
+    return final, (final if job.scored_part == "test" else scored), tuple(notes)
+
+
+def calibrated(job: Job, forecaster: Forecaster) -> Forecaster:
+    """Return a forecaster that was fitted on the training rows as calibrated by the validation rows."""
+    rows = job.rows("valid")
+    learnt = calibrate(
+        job.config.calibration,
+        job.modelled("valid"),
+        forecaster.raw(job.frame("valid")),
+        forecaster.levels,
+        job.dataset.groups[rows] if forecaster.group else None,
+    )
+    return replace(forecaster, calibrator=learnt)
 
 
 def _refits(job: Job, conductor: Conductor) -> bool:
@@ -52,9 +67,12 @@ def _refits(job: Job, conductor: Conductor) -> bool:
 
 
 def default_model(job: Job, default: TrialResult, best: TrialResult, scored: Forecaster) -> Forecaster:
-    """Return the untuned default, fitted on the same rows as the model that it is compared with."""
+    """Return the untuned default as its library gives it, put in order but not calibrated.
+
+    It is fitted on the same rows as the model that it is compared with.
+    """
     if default.key == best.key:
-        return scored
+        return replace(scored, calibrator=no_calibration(scored.levels))
     fitted_on = str(scored.about["fitted_on"])  # time may have run short since that was decided
     refitted = fitted_on != _SEARCHED
     files = _fit(job, default, refit=True) if refitted else _search_files(job, default)
@@ -85,6 +103,8 @@ def _forecaster(job: Job, result: TrialResult, files: Files, fitted_on: str) -> 
         members=(Member(result.model, files),),
         encoder=job.dataset.encoder,
         transform=job.dataset.transform,
+        calibrator=no_calibration(job.config.search.levels),
+        group=job.config.data.group if job.config.calibration == "group" else None,
         about={
             "study": job.about.name,
             "study_id": job.about.id,

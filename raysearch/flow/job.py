@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from raysearch.config import Config
 from raysearch.data import Dataset
+from raysearch.metrics import Array
 from raysearch.models import FitSettings, Frame
 from raysearch.space import SearchSpace
 from raysearch.study.home import Home, StudyAbout
 from raysearch.study.paths import StudyPaths
-from raysearch.trial import Recipe
+from raysearch.trial import ANCHOR, TARGET, Recipe
 
 _CLOSING_S = 7.0  # ending Ray, the report and the record, measured on two cores
 _ENDING_RAY_S = 3.0
@@ -90,6 +91,20 @@ class Job:
         start, stop = self.dataset.parts["test"]
         return "test" if stop > start else "valid"
 
+    def rows(self, part: str) -> slice:
+        """Return where the rows of one part lie in the table."""
+        return slice(*self.dataset.parts[part])
+
+    def anchor(self, part: str) -> Array | None:
+        """Return the anchor of the rows of one part, where the transform has one."""
+        table = self.dataset.table
+        return table[ANCHOR].to_numpy()[self.rows(part)] if ANCHOR in table.column_names else None
+
+    def modelled(self, part: str) -> Array:
+        """Return the truth of the rows of one part on the scale of the boosters, [rows]."""
+        transform, y = self.dataset.transform, self.dataset.table[TARGET].to_numpy()[self.rows(part)]
+        return transform.standardise(transform.forward(y, self.anchor(part)))
+
     def recipe(self, threads: int | None = None) -> Recipe:
         """Return what trials do: learn from the training rows, score on the validation rows."""
         search, compute = self.config.search, self.config.compute
@@ -104,6 +119,8 @@ class Job:
                 threads=threads or compute.cpus_per_trial,
                 gpu=compute.gpus_per_trial > 0,
             ),
+            folds=self.dataset.folds,
+            calibrate=self.config.calibration,
         )
 
     def frame(self, part: str) -> Frame:

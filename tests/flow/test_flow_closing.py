@@ -65,7 +65,8 @@ def test_what_is_independent_follows_the_split(by, timed, expected):
         groups=np.array(list("zzabababaab")),
     )
     config = SimpleNamespace(split=SimpleNamespace(by=by, purge=0))
-    found = _blocks(SimpleNamespace(dataset=dataset, config=config, scored_part="test"))
+    job = SimpleNamespace(dataset=dataset, config=config, scored_part="test", rows=lambda part: slice(2, 11))
+    found = _blocks(job)
     assert (None if found is None else found.tolist()) == expected
 
 

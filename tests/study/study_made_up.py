@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from raysearch.calibration import make_folds
 from raysearch.config import ComputeConfig
 from raysearch.data import Transform
 from raysearch.models import FitSettings
@@ -47,7 +48,12 @@ def small_job(rows: int = 240) -> tuple[pa.Table, Recipe]:
     table = pa.table({"f0": x[:, 0], "f1": x[:, 1], "target": y})
     third = rows // 3
     recipe = Recipe(
-        (False, False), (0, 2 * third), (2 * third, rows), Transform(), FitSettings((0.1, 0.5, 0.9))
+        (False, False),
+        (0, 2 * third),
+        (2 * third, rows),
+        Transform(),
+        FitSettings((0.1, 0.5, 0.9)),
+        make_folds(rows - 2 * third),
     )
     return table, recipe
 

@@ -1,0 +1,260 @@
+"""Calibration: offsets that make quantiles cover what they claim, from rows that no model was fitted on.
+
+Split conformal prediction with one offset a level (Romano, Patterson and Candès, 2019, each side alone):
+where calibration rows and new rows are exchangeable, a quantile at level 0.95 with its offset lies above the
+truth in at least 95 % of new rows, whatever the model is. Rows may carry weights (Tibshirani et al., 2019;
+Barber et al., 2023), which is how groups and time come in. Arrays: `y` is [rows], `q` is [rows, levels]; both
+on the scale that the models are fitted on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysearch.metrics import Array, pinball_losses
+
+KINDS = ("none", "marginal", "group", "time")
+_POOLED_ROWS = 50.0  # weight of all rows beside a group's own: keeps a small group near the others
+_HALF_LIVES = (math.inf, 1.0, 0.5, 0.25)  # of a row's weight by time, as shares of all calibration rows
+_FOLDS = 5  # of rows that calibrate each other
+_BLOCKS = 5  # of rows in time: each is told by what the blocks before it have taught
+_EPS = 1e-9  # weights are sums of floats: a rank must not hang on their last digit
+
+Groups = NDArray[np.str_]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """Shifts each level's quantile by an offset and puts the levels in order.
+
+    Attributes:
+        kind: "none", "marginal" (one offset a level), "group" (one a level and group) or "time" (one a level,
+            recent rows weighing more).
+        offsets: what each level is shifted by, [levels], on the modelled scale; for "group" where a row's
+            group was not among the calibration rows.
+        by_group: offsets of the known groups, each [levels].
+        rows: calibration rows.
+        half_life: for "time", the rows after which a row counts half; None where all count alike.
+    """
+
+    kind: str
+    offsets: tuple[float, ...]
+    by_group: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    rows: int = 0
+    half_life: float | None = None
+
+    def apply(self, q: Array, groups: Groups | None = None) -> Array:
+        """Return calibrated quantiles in order, [rows, levels]; ``groups``: group of each row [rows]."""
+        shifted = np.sort(q, axis=1) + self._of(groups, len(q))
+        return np.sort(shifted, axis=1)
+
+    def _of(self, groups: Groups | None, rows: int) -> Array:
+        offsets = np.tile(np.asarray(self.offsets), (rows, 1))
+        if groups is not None and self.by_group:
+            for name in np.unique(groups):
+                if str(name) in self.by_group:
+                    offsets[groups == name] = self.by_group[str(name)]
+        return offsets
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which ``from_json`` makes the same calibrator."""
+        return {
+            "kind": self.kind,
+            "offsets": list(self.offsets),
+            "by_group": {name: list(values) for name, values in self.by_group.items()},
+            "rows": self.rows,
+            "half_life": self.half_life,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Calibrator:
+        """Return the calibrator of ``to_json``."""
+        return cls(
+            kind=content["kind"],
+            offsets=tuple(map(float, content["offsets"])),
+            by_group={name: tuple(map(float, values)) for name, values in content["by_group"].items()},
+            rows=int(content["rows"]),
+            half_life=content["half_life"],
+        )
+
+
+def no_calibration(levels: Sequence[float]) -> Calibrator:
+    """Return the calibrator that only puts the levels in order."""
+    return Calibrator("none", (0.0,) * len(levels))
+
+
+def calibrate(
+    kind: str, y: Array, q: Array, levels: Sequence[float], groups: Groups | None = None
+) -> Calibrator:
+    """Learn the offsets from rows that the quantiles' models were not fitted on.
+
+    Args:
+        kind: one of KINDS; for "time" the rows are in order of time, the latest last.
+        y: truth [rows].
+        q: quantiles [rows, levels]; put in order before anything else.
+        groups: group of each row [rows], needed for "group".
+    """
+    if kind == "none" or not len(y):
+        return no_calibration(levels)
+    residuals = y[:, None] - np.sort(q, axis=1)
+    if kind == "time":
+        half_life = _best_half_life(y, q, levels)
+        offsets = _offsets(residuals, levels, _age_weights(len(y), half_life))
+        return Calibrator(kind, offsets, {}, len(y), half_life if math.isfinite(half_life) else None)
+    pooled = _offsets(residuals, levels, None)
+    by_group = {}
+    if kind == "group" and groups is not None:
+        share = min(1.0, _POOLED_ROWS / len(y))
+        for name in np.unique(groups):
+            own = groups == name
+            # The group's rows count 1, all others so much that together they weigh _POOLED_ROWS at most.
+            by_group[str(name)] = _offsets(residuals, levels, np.where(own, 1.0, share))
+    return Calibrator(kind, pooled, by_group, len(y))
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Which rows calibrate which: none itself, and in time none what came before it.
+
+    Attributes:
+        of_row: fold of each row [rows], from 0 without gaps.
+        reach: for rows in order of time: by how many of the first rows each fold is calibrated, 0: it is not
+            told of. Empty where each fold is calibrated by all others.
+    """
+
+    of_row: Ints
+    reach: tuple[int, ...] = ()
+
+    @property
+    def told(self) -> Ints:
+        """The rows that can be told of, rising."""
+        if not any(self.reach):
+            return np.arange(len(self.of_row))
+        return np.flatnonzero(np.asarray(self.reach)[self.of_row] > 0)
+
+    def pairs(self) -> Iterator[tuple[Ints, Ints]]:
+        """Yield the rows of a fold, and those that calibrate it."""
+        for fold in range(int(self.of_row.max(initial=-1)) + 1):
+            own = self.of_row == fold
+            if not self.reach:
+                yield np.flatnonzero(own), np.flatnonzero(~own)
+            elif self.reach[fold]:
+                yield np.flatnonzero(own), np.arange(self.reach[fold])
+
+
+def make_folds(rows: int, times: Any = None, groups: Any = None, purge: int = 0) -> Folds:
+    """Return folds of calibration and scoring for rows that no model was fitted on.
+
+    Args:
+        times: time of each row, rising, where rows are ordered in time.
+        groups: group of each row, where no group may be in two folds.
+        purge: distinct times that are left out before each fold.
+    """
+    if times is not None:
+        _, first, step = np.unique(times, return_index=True, return_inverse=True)
+        of_row = first[step] * _FOLDS // max(rows, 1)
+        of_row = np.unique(of_row, return_inverse=True)[1]
+        begins: Any = step[np.searchsorted(of_row, np.arange(of_row.max(initial=0) + 1))] if rows else []
+        reach = tuple(int(np.searchsorted(step, begin - purge)) if begin > purge else 0 for begin in begins)
+        return Folds(of_row.astype(np.int64), reach)
+    if groups is not None:
+        names, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        fold_of_group = np.zeros(len(names), dtype=np.int64)
+        filled = np.zeros(min(_FOLDS, max(len(names), 1)), dtype=np.int64)
+        for group in np.argsort(-sizes, kind="stable"):
+            fold_of_group[group] = np.argmin(filled)
+            filled[np.argmin(filled)] += sizes[group]
+        return Folds(fold_of_group[codes])
+    return Folds(np.arange(rows) * min(_FOLDS, rows) // max(rows, 1))
+
+
+def cross_calibrated(
+    kind: str, y: Array, q: Array, levels: Sequence[float], folds: Folds, groups: Groups | None = None
+) -> Array:
+    """Return the quantiles of ``folds.told``, [told rows, levels], calibrated by the rows of other folds.
+
+    Where no row can be calibrated by another, the levels are only put in order.
+    """
+    told = np.sort(q, axis=1)
+    for own, others in folds.pairs():
+        learnt = calibrate(kind, y[others], q[others], levels, None if groups is None else groups[others])
+        told[own] = learnt.apply(q[own], None if groups is None else groups[own])
+    return np.asarray(told[folds.told])
+
+
+def conformal_offset(residuals: Array, level: float, weights: Array | None = None) -> float:
+    """Return what a quantile is shifted by so that it covers a new row with probability ``level``.
+
+    Args:
+        residuals: truth minus quantile of the calibration rows [rows].
+        level: upper levels are shifted until at least that share of new rows lies at or below, lower ones
+            (below 0.5) until at most that share lies below; 0.5 halfway between the two.
+        weights: how much each row counts beside a new one, which counts 1; None: all 1.
+
+    Returns:
+        With n rows of weight 1 the residual of rank ``ceil(level * (n + 1))`` for an upper level, of rank
+        ``floor(level * (n + 1))`` for a lower one; infinite, plus or minus, where there is no such rank.
+    """
+    if level == 0.5:
+        low, high = -_upper(-residuals, 0.5, weights), _upper(residuals, 0.5, weights)
+        return (low + high) / 2 if math.isfinite(high) and math.isfinite(low) else 0.0
+    return _upper(residuals, level, weights) if level > 0.5 else -_upper(-residuals, 1.0 - level, weights)
+
+
+def _upper(residuals: Array, level: float, weights: Array | None) -> float:
+    order = np.argsort(residuals, kind="stable")
+    counts = np.ones(len(residuals)) if weights is None else np.asarray(weights)[order]
+    reached = np.cumsum(counts)
+    needed = level * (float(counts.sum()) + 1.0)
+    at = int(np.searchsorted(reached, needed - _EPS * max(1.0, needed)))
+    return float(residuals[order[at]]) if at < len(residuals) else math.inf
+
+
+def _offsets(residuals: Array, levels: Sequence[float], weights: Array | None) -> tuple[float, ...]:
+    """Return the offset of each level; where there are too few rows for one, that of the outermost row."""
+    found = []
+    for i, level in enumerate(levels):
+        offset = conformal_offset(residuals[:, i], level, weights)
+        if not math.isfinite(offset):
+            offset = float(residuals[:, i].max() if offset > 0 else residuals[:, i].min())
+        found.append(offset)
+    return tuple(found)
+
+
+def rows_needed(levels: Sequence[float]) -> int:
+    """Return how many calibration rows the outermost level needs for the finite-sample guarantee."""
+    tail = min(min(level, 1.0 - level) for level in levels)
+    return math.ceil(round(1.0 / tail, 9)) - 1
+
+
+def _age_weights(rows: int, half_life: float) -> Array:
+    """Return weights of rows in order of time: 1 for the latest, half of it ``half_life`` rows before."""
+    ages = np.arange(rows - 1, -1, -1, dtype=np.float64)
+    return np.asarray(0.5 ** (ages / half_life)) if math.isfinite(half_life) else np.ones(rows)
+
+
+def _best_half_life(y: Array, q: Array, levels: Sequence[float]) -> float:
+    """Return the half-life, in rows, whose offsets would have scored best on the rows that came after."""
+    edges = np.linspace(0, len(y), _BLOCKS + 1).astype(int)
+    residuals = y[:, None] - np.sort(q, axis=1)
+
+    def score(share: float) -> float:
+        total = 0.0
+        for start, stop in pairwise(edges[1:]):
+            weights = _age_weights(start, share * len(y))
+            offsets = _offsets(residuals[:start], levels, weights)
+            shifted = np.sort(np.sort(q[start:stop], axis=1) + offsets, axis=1)
+            total += float(pinball_losses(y[start:stop], shifted, levels).sum())
+        return total
+
+    if edges[1] < 1:
+        return math.inf
+    return min(_HALF_LIVES, key=score) * len(y)

@@ -1,0 +1,88 @@
+"""Studies whose quantiles are calibrated: what is kept, what is told, and on which rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from raysearch.errors import ConfigError
+from raysearch.flow import open_study
+
+pytestmark = pytest.mark.usefixtures("no_report")
+
+
+def noisy(rows, seed=0):
+    """A table of exchangeable rows on which boosters of few rows are too sure of themselves."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 6))
+    frame = pd.DataFrame(x, columns=list("abcdef"))
+    return frame.assign(store=rng.choice(["n", "s"], rows), demand=x[:, 0] + rng.normal(size=rows))
+
+
+def test_exchangeable_rows_are_covered_as_claimed_where_they_were_not(study):
+    found = {"auto": [], "none": []}
+    for seed in range(4):
+        for kind, coverage in found.items():
+            name = f"{kind}{seed}"
+            done = (
+                study(
+                    noisy(1200, seed),
+                    study__name=name,
+                    search__calibrate=kind,
+                    search__space="own.yaml",
+                    search__seed=seed,
+                    data__drop=["store"],
+                )
+                if _write_space()
+                else None
+            )
+            coverage.append(done.test.metrics["coverage_90"])
+            assert done.test.metrics["crossing_rate"] == 0
+    assert np.mean(found["none"]) < 0.87
+    assert abs(np.mean(found["auto"]) - 0.9) < 0.025
+
+
+def _write_space():
+    from pathlib import Path
+
+    text = "parameters:\n  num_leaves: {low: 15, high: 31}\nfixed: {num_boost_round: 60}\n"
+    return Path("own.yaml").write_text(text)
+
+
+def test_the_calibrator_is_kept_with_the_model(study):
+    table = noisy(400)
+    done = study(table)
+    assert done.forecaster.calibrator.kind == "marginal"
+    assert done.forecaster.calibrator.rows == 64  # of 320 rows a fifth
+    assert open_study("s").calibrator == done.forecaster.calibrator
+    pd.testing.assert_frame_equal(open_study("s").predict(table), done.forecaster.predict(table))
+
+
+def test_each_group_has_offsets_of_its_own(study):
+    done = study(noisy(400), search__calibrate="group", data__group="store")
+    assert set(done.forecaster.calibrator.by_group) == {"n", "s"}
+    assert open_study("s").group == "store"
+
+
+def test_a_single_split_in_time_is_not_calibrated_unless_asked(study, table):
+    assert study(table, data__time="day").forecaster.calibrator.kind == "none"
+    asked = study(table, data__time="day", search__calibrate="time", study__name="t")
+    assert asked.forecaster.calibrator.kind == "time"
+
+
+def test_without_test_rows_each_is_told_as_calibrated_by_others(study, table):
+    done = study(noisy(300), split__test_size=0)
+    assert done.test.part == "valid" and done.test.rows == 60
+    in_time = study(
+        table, data__time="day", search__calibrate="marginal", split__test_size=0, study__name="t"
+    )
+    assert in_time.test.rows == 32  # of 40 rows the first 8 calibrate only
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("group", "--group"), ("time", "--time"), ("x", "must be one of")]
+)
+def test_what_a_calibration_needs_is_asked_for(study, table, kind, told):
+    with pytest.raises(ConfigError, match=told):
+        study(table, search__calibrate=kind)
