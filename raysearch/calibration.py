@@ -165,15 +165,20 @@ def make_folds(rows: int, times: Any = None, groups: Any = None, purge: int = 0)
         begins: Any = step[np.searchsorted(of_row, np.arange(of_row.max(initial=0) + 1))] if rows else []
         reach = tuple(int(np.searchsorted(step, begin - purge)) if begin > purge else 0 for begin in begins)
         return Folds(of_row.astype(np.int64), reach)
-    if groups is not None:
-        names, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-        fold_of_group = np.zeros(len(names), dtype=np.int64)
-        filled = np.zeros(min(_FOLDS, max(len(names), 1)), dtype=np.int64)
-        for group in np.argsort(-sizes, kind="stable"):
-            fold_of_group[group] = np.argmin(filled)
-            filled[np.argmin(filled)] += sizes[group]
-        return Folds(fold_of_group[codes])
-    return Folds(np.arange(rows) * min(_FOLDS, rows) // max(rows, 1))
+    return Folds(fold_of_rows(rows, _FOLDS, groups))
+
+
+def fold_of_rows(rows: int, folds: int, groups: Any = None) -> Ints:
+    """Return the fold of each row [rows], from 0: as many rows in each as can be, no group in two of them."""
+    if groups is None:
+        return np.arange(rows) * min(folds, rows) // max(rows, 1)
+    names, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    fold_of_group = np.zeros(len(names), dtype=np.int64)
+    filled = np.zeros(min(folds, max(len(names), 1)), dtype=np.int64)
+    for group in np.argsort(-sizes, kind="stable"):
+        fold_of_group[group] = np.argmin(filled)
+        filled[np.argmin(filled)] += sizes[group]
+    return np.asarray(fold_of_group[codes])
 
 
 def cross_calibrated(

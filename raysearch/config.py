@@ -76,6 +76,7 @@ class SplitConfig:
     test_size: float
     valid_size: float
     purge: int
+    cv: int = 1
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,12 @@ class Config:
         """How quantiles are calibrated, "auto" decided.
 
         A single split in time gets none: its validation rows are one stretch of time, whose errors tell
-        little of the next one's.
+        little of the next one's. Folds hold several stretches.
         """
         if self.search.calibrate != "auto":
             return self.search.calibrate
         by_time = self.split.by == "time" or (self.split.by == "auto" and self.data.time is not None)
-        return "none" if by_time else "marginal"
+        return "none" if by_time and self.split.cv == 1 else "marginal"
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Return plain sections of plain values, fit for YAML, JSON and ``make_config``."""

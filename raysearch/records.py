@@ -60,6 +60,19 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True)
+class FoldRows:
+    """One training of a trial: the rows to learn from and those to score on, in the shared table.
+
+    Attributes:
+        train: (start, stop) of the stretches of rows to learn from.
+        watch: (start, stop) of the rows to score on, which are in none of them.
+    """
+
+    train: tuple[tuple[int, int], ...]
+    watch: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Rung:
     """A trial's score at one step of its training.
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 from raysearch.calibration import Folds, cross_calibrated
 from raysearch.data import Transform
 from raysearch.metrics import Array, score_metrics, with_prefix
-from raysearch.models import Fit, FitSettings, Frame, get_model
-from raysearch.records import Rung
+from raysearch.models import Fit, FitSettings, FoldFit, Frame, get_model, join
+from raysearch.records import FoldRows, Rung
 
 TARGET, ANCHOR, GROUP = "target", "anchor", "group"
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
@@ -27,15 +27,14 @@ class Recipe:
 
     Attributes:
         categorical: for each feature column whether it holds codes of categories.
-        train, watch: (start, stop) of the rows to learn from and of those to score on.
+        fits: the trainings of a trial, one or one a fold; the rows that they are scored on follow each other.
         folds: which of the rows to score on calibrate which.
         calibrate: how, see ``raysearch.calibration``.
         part: "valid" or "test", the prefix of the scores' names.
     """
 
     categorical: tuple[bool, ...]
-    train: tuple[int, int]
-    watch: tuple[int, int]
+    fits: tuple[FoldRows, ...]
     transform: Transform
     settings: FitSettings
     folds: Folds
@@ -76,28 +75,36 @@ class Bench:
         frame = Frame(table.select(names), recipe.categorical)
         y = table[TARGET].to_numpy()
         anchor = table[ANCHOR].to_numpy() if ANCHOR in table.column_names else None
-        (start, stop), (low, high) = recipe.train, recipe.watch
-        self._train = frame.slice(start, stop)
-        z = recipe.transform.forward(y[start:stop], anchor[start:stop] if anchor is not None else None)
-        self._z = recipe.transform.standardise(z)
-        self._watched = frame.slice(low, high)
+        z = recipe.transform.standardise(recipe.transform.forward(y, anchor))
+        self._learnt = [
+            (
+                join([frame.slice(*part) for part in fold.train]),
+                np.concatenate([z[slice(*p)] for p in fold.train]),
+            )
+            for fold in recipe.fits
+        ]
+        self._watched = [frame.slice(*fold.watch) for fold in recipe.fits]
+        low, high = recipe.fits[0].watch[0], recipe.fits[-1].watch[1]
         self.watched_y: Array = y[low:high]
         self._watched_anchor = anchor[low:high] if anchor is not None else None
-        self._watched_z = recipe.transform.standardise(
-            recipe.transform.forward(self.watched_y, self._watched_anchor)
-        )
+        self._watched_z = z[low:high]
         self._groups = table[GROUP].to_numpy()[low:high].astype(str) if GROUP in table.column_names else None
 
     def begin(self, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
         """Start a training of all levels; rows that were binned alike before are not binned again."""
-        model = get_model(model_name)
-        key = (model_name, model.bin_key(fit_params))
+        fits = [self._begin(fold, model_name, fit_params) for fold in range(len(self._learnt))]
+        return fits[0] if len(fits) == 1 else FoldFit(fits)
+
+    def _begin(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
+        model, settings = get_model(model_name), self.recipe.settings
+        key = (model_name, model.bin_key(fit_params), fold)
         if key not in self._binned:
-            while len(self._binned) >= _BINNED_KEPT:
+            while len(self._binned) >= _BINNED_KEPT * len(self._learnt):
                 self._binned.popitem(last=False)
-            self._binned[key] = model.bin(self._train, self._z, fit_params, self.recipe.settings)
+            rows, z = self._learnt[fold]
+            self._binned[key] = model.bin(rows, z, fit_params, settings)
         self._binned.move_to_end(key)
-        return model.start(self._binned[key], fit_params, self.recipe.settings, self._watched)
+        return model.start(self._binned[key], fit_params, settings, self._watched[fold])
 
     def quantiles(self, fit: Fit) -> Array:
         """Return the quantiles of the rows that are told of, [rows, levels], as the user will get them.

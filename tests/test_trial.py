@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 from contracts import make_frame
 
-from raysearch.calibration import cross_calibrated, make_folds
+from raysearch.calibration import Folds, cross_calibrated, make_folds
 from raysearch.data import Transform
 from raysearch.metrics import pinball_loss_avg
-from raysearch.models import MODEL_NAMES, FitSettings, Frame, get_model
+from raysearch.models import MODEL_NAMES, FitSettings, Frame, by_fold, get_model
+from raysearch.records import FoldRows
 from raysearch.trial import Bench, Recipe, TrialError, TrialSpec, reports, run_trial, rungs_for
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -31,8 +32,8 @@ def job(transform=None, positive=False, calibrate="none", **settings):
         table = table.set_column(4, "target", pa.array(np.linspace(1, 50, ROWS) * y))
     settings = FitSettings(LEVELS, **settings)
     folds = make_folds(ROWS - TRAIN)
-    rows = (0, TRAIN), (TRAIN, ROWS)
-    return table, Recipe(frame.categorical, *rows, transform, settings, folds, calibrate)
+    fits = (FoldRows(((0, TRAIN),), (TRAIN, ROWS)),)
+    return table, Recipe(frame.categorical, fits, transform, settings, folds, calibrate)
 
 
 def spec(model="lightgbm", rungs=(3, 6, 12), **more):
@@ -182,7 +183,7 @@ def test_the_part_names_the_scores():
 
 def test_watched_rows_may_lie_before_the_training_rows():
     table, recipe = job()
-    swapped = replace(recipe, train=(80, ROWS), watch=(0, 80))
+    swapped = replace(recipe, fits=(FoldRows(((80, ROWS),), (0, 80)),))
     assert len(Bench(table, swapped).watched_y) == 80
     assert told(spec(), Bench(table, swapped))[-1].final
 
@@ -237,3 +238,26 @@ def test_in_time_rows_that_nothing_calibrates_are_not_scored():
     fit.advance(5)
     assert bench.quantiles(fit).shape == (64, 3)  # of 80 rows the first 16 calibrate only
     assert bench.score(fit).metrics["valid_pinball_loss_avg"] > 0
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_folds_advance_together_and_each_is_scored_on_its_own_rows(model):
+    table, recipe = job()
+    edges = [(0, 100), (100, 200), (200, ROWS)]
+    fits = tuple(FoldRows(tuple(other for other in edges if other != own), own) for own in edges)
+    folded = replace(recipe, fits=fits, folds=Folds(np.repeat([0, 1, 2], 100)))
+    (*_, last) = told(spec(model, (4, 9)), Bench(table, folded))
+    assert last.final
+    parts = by_fold(last.files, 3)
+    assert all(len(part) == len(parts[0]) > 0 for part in parts)
+    frame = Frame(table.select(["f0", "f1", "f2", "f3"]), recipe.categorical)
+    q = [
+        get_model(model).load(files, LEVELS)(frame.slice(*own))
+        for files, own in zip(parts, edges, strict=True)
+    ]
+    y = table["target"].to_numpy()
+    expected = pinball_loss_avg(y, np.sort(np.concatenate(q), axis=1), LEVELS)
+    assert last.rung.score == pytest.approx(expected, abs=1e-9)
+    alone = replace(recipe, fits=fits[1:2], folds=make_folds(100))
+    (*_, single) = told(spec(model, (4, 9)), Bench(table, alone))
+    assert by_fold(single.files, 1) == [parts[1]]

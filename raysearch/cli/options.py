@@ -91,6 +91,9 @@ DATA_FLAGS = (
         "Share of the others that trials are scored on (0.2)",
         _TABLE,
     ),
+    Flag(
+        "--cv", "split.cv", int, "Folds that take turns in validation; 1: a single part (default 1)", _TABLE
+    ),
     Flag("--purge", "split.purge", int, "Time steps left out before validation and test (default 0)", _TABLE),
     Flag("--test", "data.test_path", str, "Test rows from a file of their own", _TABLE),
     Flag(

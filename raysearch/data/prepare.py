@@ -24,7 +24,7 @@ from raysearch.data.read import read_table
 from raysearch.data.split import Keys, Split, split_rows
 from raysearch.data.transform import Transform
 from raysearch.errors import DataError
-from raysearch.records import DataQuality, DatasetFacts
+from raysearch.records import DataQuality, DatasetFacts, FoldRows
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Dataset:
     Attributes:
         table: rows in the order train, valid, test: features f0..fN (float32 or float64, missing is NaN),
             "target" (float64, in its own units) and, where the transform has one, "anchor" (float64).
-        parts: "train", "valid", "test" -> (start, stop) in the table; test may be empty.
+        parts: "train", "valid", "test" -> (start, stop) in the table; test may be empty. Where rows are
+            validated in folds, "train" holds all that are learnt from, "valid" all that a fold is scored on.
+        fits: the trainings of a trial: one, or one a fold.
         groups: [rows] str, or None.
         times: [rows] datetime64[us] (UTC) or float64, or None.
         positions: [rows] row number in the user's table; those of a test table count on from its end.
@@ -43,6 +45,7 @@ class Dataset:
 
     table: pa.Table
     parts: Mapping[str, tuple[int, int]]
+    fits: tuple[FoldRows, ...]
     groups: Any
     times: Any
     positions: npt.NDArray[np.int64]
@@ -159,7 +162,8 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
     offset = 0 if extra is None else main.table.num_rows
     return Dataset(
         table=table.combine_chunks(),
-        parts={"train": (0, train), "valid": (train, valid), "test": (valid, table.num_rows)},
+        parts=_parts(split, table.num_rows),
+        fits=split.folds or (FoldRows(((0, train),), (train, valid)),),
         groups=picked.join("groups") if data.group else None,
         times=picked.join("times") if data.time else None,
         positions=np.concatenate([main.usable.rows[seen], tested.usable.rows[rows] + offset]),
@@ -178,10 +182,20 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
 
 
 def _folds(usable: Usable, split: Split, purge: int) -> Folds:
-    """Return the folds of the validation rows, by what the split keeps apart."""
-    times = usable.times[split.valid] if split.by == "time" else None
-    groups = usable.groups[split.valid] if split.by == "group" else None
-    return make_folds(len(split.valid), times, groups, purge)
+    """Return which validation rows calibrate which, by what the split keeps apart."""
+    rows = split.valid if not split.folds else split.train[split.folds[0].watch[0] :]
+    if split.by == "time":
+        return make_folds(len(rows), usable.times[rows], purge=purge)
+    if split.folds:
+        sizes = [stop - start for start, stop in (fold.watch for fold in split.folds)]
+        return Folds(np.repeat(np.arange(len(sizes)), sizes))
+    return make_folds(len(rows), groups=usable.groups[rows] if split.by == "group" else None)
+
+
+def _parts(split: Split, rows: int) -> dict[str, tuple[int, int]]:
+    train, seen = len(split.train), len(split.train) + len(split.valid)
+    valid = (split.folds[0].watch[0] if split.folds else train, seen)
+    return {"train": (0, train), "valid": valid, "test": (seen, rows)}
 
 
 @dataclass(frozen=True)

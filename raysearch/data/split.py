@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from raysearch.calibration import fold_of_rows
 from raysearch.config import SplitConfig
 from raysearch.errors import DataError
+from raysearch.records import FoldRows
 
 Ints = npt.NDArray[np.int64]
 _LEAST = {"train": 10, "valid": 2, "test": 2}
@@ -35,13 +38,19 @@ class Keys:
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers by part; each row stands at most once."""
+    """Row numbers by part; each row stands at most once.
+
+    Attributes:
+        valid: empty where rows are validated in folds.
+        folds: for validation in folds: what each learns from and is scored on, in positions of ``train``.
+    """
 
     train: Ints
     valid: Ints
     test: Ints
     purged: int
     by: str
+    folds: tuple[FoldRows, ...] = ()
 
 
 def split_rows(keys: Keys, settings: SplitConfig, seed: int, *, test: bool = True) -> Split:
@@ -70,7 +79,58 @@ def split_rows(keys: Keys, settings: SplitConfig, seed: int, *, test: bool = Tru
         else:
             split = _at_random(order, test_size, settings.valid_size)
     _check_sizes(split, keys.rows, test_size)
-    return split
+    return split if settings.cv == 1 else _in_folds(split, keys, settings)
+
+
+def _in_folds(split: Split, keys: Keys, settings: SplitConfig) -> Split:
+    """Return the split with training and validation rows in folds: contiguous, in the order of the table."""
+    if split.by == "time":
+        learn = _learn_in_time(split, keys, settings.purge)
+        folds = _time_folds(keys.times[learn], settings.cv, settings.purge)
+    else:
+        learn = np.concatenate([split.train, split.valid])
+        groups = keys.groups[learn] if split.by == "group" else None
+        of_row = fold_of_rows(len(learn), settings.cv, groups)
+        learn = learn[np.argsort(of_row, kind="stable")]
+        folds = _whole_folds(np.bincount(of_row))
+    rows = keys.rows - len(learn) - len(split.test)
+    return Split(learn, learn[:0], split.test, rows, split.by, folds)
+
+
+def _whole_folds(sizes: Ints) -> tuple[FoldRows, ...]:
+    """Return folds that follow each other, each learning from all others."""
+    edges = [0, *np.cumsum(sizes).tolist()]
+    last = edges[-1]
+    if len(sizes) < 2:
+        raise DataError(f"split: {len(sizes)} fold(s) of rows are too few; lower --cv, or use --split random")
+    return tuple(
+        FoldRows(tuple(part for part in ((0, start), (stop, last)) if part[0] < part[1]), (start, stop))
+        for start, stop in pairwise(edges)
+    )
+
+
+def _learn_in_time(split: Split, keys: Keys, purge: int) -> Ints:
+    """Return the rows of training and validation and those purged between them, in order of time."""
+    order = np.argsort(keys.times, kind="stable")
+    last = keys.times[split.valid].max()
+    return np.asarray(order[keys.times[order] <= last])
+
+
+def _time_folds(times: Any, folds: int, purge: int) -> tuple[FoldRows, ...]:
+    """Return folds in the later half of the rows, each learning from all rows before it, but the purged."""
+    moments, first = np.unique(times, return_index=True)
+    starts = np.append(first, len(times))
+    wanted = np.linspace(len(times) / 2, len(times), folds + 1)
+    at = np.unique([int(np.argmin(np.abs(starts - rows))) for rows in wanted])
+    if len(at) < folds + 1 or at[0] - purge < 1:
+        raise DataError(
+            f"split: {len(moments)} different times are too few for {folds} folds with a purge of {purge}; "
+            "lower --cv or --purge"
+        )
+    return tuple(
+        FoldRows(((0, int(starts[begin - purge])),), (int(starts[begin]), int(starts[end])))
+        for begin, end in pairwise(at.tolist())
+    )
 
 
 def _at_random(order: Ints, test_size: float, valid_size: float) -> Split:

@@ -54,7 +54,8 @@ def check(config: Config, table: Any = None) -> Plan:
     Home(config.study.home).check_free(config.study.name)
     dataset = prepare(config, table)
     slots = _slots(config)
-    cells = dataset.facts.split["train"] * len(dataset.encoder.names)
+    learnt = sum(stop - start for fold in dataset.fits for start, stop in fold.train)
+    cells = learnt * len(dataset.encoder.names)
     return Plan(
         facts=dataset.facts,
         quality=dataset.quality,

@@ -16,7 +16,7 @@ from raysearch.addresses import hide_secrets
 from raysearch.calibration import cross_calibrated
 from raysearch.errors import InterruptedStudyError, StudyError, resume_command
 from raysearch.flow.display import Display
-from raysearch.flow.fitting import default_model, make_models
+from raysearch.flow.fitting import default_model, make_models, out_of_fold
 from raysearch.flow.job import Job
 from raysearch.flow.study import Study, to_json
 from raysearch.forecaster import Forecaster
@@ -124,7 +124,7 @@ def _settle(
 def _tell(job: Job, forecaster: Forecaster) -> _Told:
     part, groups = job.scored_part, job.dataset.groups if forecaster.group else None
     y, anchor = job.dataset.table[TARGET].to_numpy()[job.rows(part)], job.anchor(part)
-    raw = forecaster.raw(job.frame(part))
+    raw = forecaster.raw(job.frame(part)) if part == "test" else out_of_fold(job, forecaster)
     groups = None if groups is None else groups[job.rows(part)]
     if part == "test":
         return _Told(y, forecaster.finish(raw, anchor, groups), raw, anchor)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 import raysearch
 from raysearch.calibration import calibrate, no_calibration
 from raysearch.flow.display import Display
 from raysearch.flow.job import Job
 from raysearch.forecaster import Forecaster, Member
-from raysearch.records import TrialResult
+from raysearch.metrics import Array
+from raysearch.models import by_fold
+from raysearch.records import FoldRows, TrialResult
 from raysearch.study.conductor import Conductor
 from raysearch.study.kept import Files, KeptModels
 from raysearch.trial import Bench
@@ -31,7 +35,7 @@ def make_models(
             "No test rows were held out: the evaluation is the validation's, on rows that the search has "
             "chosen by, so it is better than on new rows."
         )
-    if job.config.search.refit and not refit:
+    if job.refit_wanted and not refit:
         why = (
             "the study was interrupted"
             if conductor.stopped_by == "interrupt"
@@ -49,20 +53,32 @@ def make_models(
 
 
 def calibrated(job: Job, forecaster: Forecaster) -> Forecaster:
-    """Return a forecaster that was fitted on the training rows as calibrated by the validation rows."""
-    rows = job.rows("valid")
+    """Return the search's own model as calibrated by the validation rows."""
     learnt = calibrate(
         job.config.calibration,
         job.modelled("valid"),
-        forecaster.raw(job.frame("valid")),
+        out_of_fold(job, forecaster),
         forecaster.levels,
-        job.dataset.groups[rows] if forecaster.group else None,
+        job.dataset.groups[job.rows("valid")] if forecaster.group else None,
     )
     return replace(forecaster, calibrator=learnt)
 
 
+def out_of_fold(job: Job, forecaster: Forecaster) -> Array:
+    """Return what the search's own models say of the validation rows, each of those new to it.
+
+    Returns:
+        [rows, levels], on the boosters' scale, neither ordered nor calibrated.
+    """
+    told = [
+        replace(forecaster, members=(member,)).raw(job.slice(*fold.watch))
+        for member, fold in zip(forecaster.members, job.dataset.fits, strict=True)
+    ]
+    return np.concatenate(told)
+
+
 def _refits(job: Job, conductor: Conductor) -> bool:
-    wanted = job.config.search.refit and conductor.stopped_by != "interrupt"
+    wanted = job.refit_wanted and conductor.stopped_by != "interrupt"
     return wanted and conductor.refit_s <= job.clock.refit_most_s and job.clock.allows(conductor.refit_s)
 
 
@@ -90,17 +106,19 @@ def _fit(job: Job, result: TrialResult, *, refit: bool) -> Files:
     if refit:
         # The rows to score on are the model's own business no more; a single one keeps the fit's shape.
         first = parts["train"][0]
-        recipe = replace(recipe, train=(first, parts["valid"][1]), watch=(first, first + 1))
+        whole = FoldRows(((first, parts["valid"][1]),), (first, first + 1))
+        recipe = replace(recipe, fits=(whole,))
     fit = Bench(job.dataset.table, recipe).begin(result.model, result.fit_params)
     fit.advance(result.rounds)
     return fit.dump()
 
 
 def _forecaster(job: Job, result: TrialResult, files: Files, fitted_on: str) -> Forecaster:
+    folds = len(job.dataset.fits) if fitted_on == _SEARCHED else 1
     return Forecaster(
         target=job.config.data.target or "",
         levels=job.config.search.levels,
-        members=(Member(result.model, files),),
+        members=tuple(Member(result.model, part) for part in by_fold(files, folds)),
         encoder=job.dataset.encoder,
         transform=job.dataset.transform,
         calibrator=no_calibration(job.config.search.levels),

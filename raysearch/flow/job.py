@@ -110,8 +110,7 @@ class Job:
         search, compute = self.config.search, self.config.compute
         return Recipe(
             categorical=self.dataset.encoder.categorical,
-            train=self.dataset.parts["train"],
-            watch=self.dataset.parts["valid"],
+            fits=self.dataset.fits,
             transform=self.dataset.transform,
             settings=FitSettings(
                 levels=search.levels,
@@ -125,15 +124,29 @@ class Job:
 
     def frame(self, part: str) -> Frame:
         """Return the encoded features of one part, without copying them."""
+        return self.slice(*self.dataset.parts[part])
+
+    def slice(self, start: int, stop: int) -> Frame:
+        """Return the encoded features of some rows, without copying them."""
         names = self.dataset.table.column_names[: len(self.dataset.encoder.categorical)]
-        return Frame(self.dataset.table.select(names), self.dataset.encoder.categorical).slice(
-            *self.dataset.parts[part]
-        )
+        return Frame(self.dataset.table.select(names), self.dataset.encoder.categorical).slice(start, stop)
+
+    @property
+    def refit_wanted(self) -> bool:
+        """Tell whether the best parameters are to be fitted again on all rows.
+
+        Models of folds need no refit: their mean is the better forecast, and has its calibration. Only in
+        time it lacks the latest rows.
+        """
+        folded = len(self.dataset.fits) > 1 and not self.dataset.folds.reach
+        return self.config.search.refit and not folded
 
     @property
     def refit_scale(self) -> float:
         """Seconds of a refit on training and validation rows for each second of a trial, roughly."""
-        (start, stop), (_, end) = self.dataset.parts["train"], self.dataset.parts["valid"]
-        rows = (end - start) / max(1, stop - start)
+        if not self.refit_wanted:
+            return 0.0
+        learnt = sum(stop - start for fold in self.dataset.fits for start, stop in fold.train)
+        rows = self.dataset.parts["valid"][1] / max(1, learnt)
         threads = min(self.refit_threads, 8) / self.config.compute.cpus_per_trial
         return rows / max(1.0, 0.8 * threads)

@@ -6,10 +6,23 @@ import importlib
 import os
 from typing import cast
 
-from raysearch.models.protocol import Fit, FitSettings, Frame, QuantileModel
+from raysearch.models.folds import FoldFit, by_fold
+from raysearch.models.protocol import Fit, FitSettings, Frame, QuantileModel, join
 from raysearch.models.tunables import MODEL_NAMES, TUNABLE, Tunable
 
-__all__ = ["MODEL_NAMES", "TUNABLE", "Fit", "FitSettings", "Frame", "QuantileModel", "Tunable", "get_model"]
+__all__ = [
+    "MODEL_NAMES",
+    "TUNABLE",
+    "Fit",
+    "FitSettings",
+    "FoldFit",
+    "Frame",
+    "QuantileModel",
+    "Tunable",
+    "by_fold",
+    "get_model",
+    "join",
+]
 
 
 def get_model(name: str) -> QuantileModel:

@@ -33,6 +33,15 @@ class Frame:
         return int(self.features.num_rows)
 
 
+def join(frames: Sequence[Frame]) -> Frame:
+    """Return the rows of all frames, without copying them."""
+    import pyarrow as pa
+
+    if len(frames) == 1:
+        return frames[0]
+    return Frame(pa.concat_tables([frame.features for frame in frames]), frames[0].categorical)
+
+
 @dataclass(frozen=True)
 class FitSettings:
     """What a fit is told beside its parameters."""
@@ -46,7 +55,9 @@ class FitSettings:
 class Fit(Protocol):
     """A training that is under way: all levels advance together."""
 
-    rounds: int
+    @property
+    def rounds(self) -> int:
+        """Boosting rounds done."""
 
     def advance(self, rounds: int) -> None:
         """Train until ``rounds`` boosting rounds are done."""

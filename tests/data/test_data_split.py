@@ -14,8 +14,8 @@ from raysearch.data.split import Keys, split_rows
 from raysearch.errors import DataError
 
 
-def cut(by="auto", test_size=0.2, valid_size=0.2, purge=0):
-    return SplitConfig(by=by, test_size=test_size, valid_size=valid_size, purge=purge)
+def cut(by="auto", test_size=0.2, valid_size=0.2, purge=0, cv=1):
+    return SplitConfig(by=by, test_size=test_size, valid_size=valid_size, purge=purge, cv=cv)
 
 
 def assert_disjoint(split, rows):
@@ -144,3 +144,51 @@ def test_too_few_rows_times_or_groups_name_the_fix(keys, settings_, told):
     with pytest.raises(DataError) as caught:
         split_rows(keys, settings_, 0)
     assert told in str(caught.value)
+
+
+def learnt(fold):
+    return np.concatenate([np.arange(start, stop) for start, stop in fold.train])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(60, 400), st.integers(2, 8), st.integers(0, 99), st.booleans())
+def test_each_row_is_scored_by_one_fold_that_has_not_learnt_it(rows, cv, seed, grouped):
+    groups = np.random.default_rng(seed).integers(0, 12, rows).astype(str) if grouped else None
+    assume(groups is None or len(set(groups)) >= 3)
+    split = split_rows(Keys(rows, groups=groups), cut("group" if grouped else "random", cv=cv), seed)
+    assert_disjoint(split, rows)
+    assert split.purged == 0 and not len(split.valid)
+    scored = np.concatenate([np.arange(*fold.watch) for fold in split.folds])
+    assert scored.tolist() == list(range(len(split.train)))
+    for fold in split.folds:
+        inside = np.arange(*fold.watch)
+        assert sorted([*inside, *learnt(fold)]) == list(range(len(split.train)))
+        if grouped:
+            assert not set(groups[split.train[inside]]) & set(groups[split.train[learnt(fold)]])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(200, 500), st.integers(2, 5), st.integers(0, 9), st.integers(0, 99))
+def test_folds_in_time_learn_from_what_lies_a_purge_before(rows, cv, purge, seed):
+    times = np.random.default_rng(seed).integers(0, 150, rows)
+    split = split_rows(Keys(rows, times=times), cut("time", purge=purge, cv=cv), seed)
+    assert_disjoint(split, rows)
+    at = times[split.train]
+    assert (np.diff(at) >= 0).all()
+    assert len(split.folds) == cv
+    assert split.folds[-1].watch[1] == len(split.train)
+    for fold, after in itertools.pairwise(split.folds):
+        assert fold.watch[1] == after.watch[0]
+    moments = np.unique(times).tolist()
+    for fold in split.folds:
+        first, last = at[fold.watch[0]], at[learnt(fold)].max()
+        assert moments.index(first) - moments.index(last) == purge + 1
+    if purge:
+        assert moments.index(times[split.test].min()) - moments.index(at[-1]) == purge + 1
+
+
+def test_too_few_times_or_groups_for_the_folds_are_refused():
+    with pytest.raises(DataError, match="too few for 5 folds with a purge of 3; lower --cv or --purge"):
+        split_rows(Keys(40, times=np.repeat(np.arange(20), 2)), cut("time", purge=3, cv=5), 0)
+    few = np.array(list("aaaaaaaaaaaaaaaaaaaabbbbbbcccccc"))
+    assert len(split_rows(Keys(32, groups=few), cut("group", cv=5), 0).folds) == 2

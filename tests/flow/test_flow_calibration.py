@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from raysearch.errors import ConfigError
-from raysearch.flow import open_study
+from raysearch.flow import open_study, resume
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -86,3 +86,30 @@ def test_without_test_rows_each_is_told_as_calibrated_by_others(study, table):
 def test_what_a_calibration_needs_is_asked_for(study, table, kind, told):
     with pytest.raises(ConfigError, match=told):
         study(table, search__calibrate=kind)
+
+
+def test_models_of_folds_are_averaged_and_calibrated_on_rows_that_each_has_not_seen(study):
+    table = noisy(500)
+    done = study(table, split__cv=4, data__drop=["store"])
+    assert len(done.forecaster.members) == 4
+    assert done.forecaster.calibrator.rows == 400
+    assert done.forecaster.about["fitted_on"] == "training rows"
+    assert abs(done.test.metrics["coverage_90"] - 0.9) < 0.08
+    pd.testing.assert_frame_equal(open_study("s").predict(table), done.forecaster.predict(table))
+    more = resume("s", overrides={"search": {"trials": 4}})
+    assert [t.score for t in more.trials[:2]] == [t.score for t in done.trials]
+
+
+def test_folds_without_test_rows_are_told_out_of_fold(study):
+    done = study(noisy(300), split__cv=3, split__test_size=0, data__drop=["store"])
+    assert done.test.part == "valid" and done.test.rows == 300
+    assert done.test.metrics["pinball_loss_avg"] == pytest.approx(done.best.score, rel=1e-6)
+
+
+def test_folds_of_groups_and_of_time(study, table):
+    by_group = study(noisy(300), split__by="group", data__group="store", split__cv=3, split__test_size=0)
+    assert len(by_group.forecaster.members) == 2  # there are two stores
+    in_time = study(table, data__time="day", split__cv=3, split__purge=2, study__name="t")
+    assert in_time.forecaster.calibrator.kind == "marginal"
+    assert len(in_time.forecaster.members) == 1
+    assert in_time.forecaster.about["fitted_on"] == "training rows and validation rows"

@@ -15,7 +15,7 @@ from raysearch.calibration import make_folds
 from raysearch.config import ComputeConfig
 from raysearch.data import Transform
 from raysearch.models import FitSettings
-from raysearch.records import Rung, TrialResult
+from raysearch.records import FoldRows, Rung, TrialResult
 from raysearch.space import SearchSpace
 from raysearch.space.read import load_space, parse_space
 from raysearch.study.conductor import Conductor, Limits
@@ -49,8 +49,7 @@ def small_job(rows: int = 240) -> tuple[pa.Table, Recipe]:
     third = rows // 3
     recipe = Recipe(
         (False, False),
-        (0, 2 * third),
-        (2 * third, rows),
+        (FoldRows(((0, 2 * third),), (2 * third, rows)),),
         Transform(),
         FitSettings((0.1, 0.5, 0.9)),
         make_folds(rows - 2 * third),

@@ -1,0 +1,45 @@
+"""Trainings on several folds as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from raysearch.metrics import Array
+from raysearch.models.protocol import Fit
+
+
+class FoldFit:
+    """Several trainings that advance together: one a fold, each with its own watched rows."""
+
+    def __init__(self, fits: Sequence[Fit]) -> None:
+        self._fits = fits
+
+    @property
+    def rounds(self) -> int:
+        return self._fits[0].rounds
+
+    def advance(self, rounds: int) -> None:
+        for fit in self._fits:
+            fit.advance(rounds)
+
+    def predict_watched(self) -> Array:
+        return np.concatenate([fit.predict_watched() for fit in self._fits])
+
+    def dump(self) -> dict[str, bytes]:
+        """Return the files of all folds, each behind its fold's number; ``by_fold`` takes them apart."""
+        return {
+            f"{i:02d}.{name}": data for i, fit in enumerate(self._fits) for name, data in fit.dump().items()
+        }
+
+
+def by_fold(files: Mapping[str, bytes], folds: int) -> list[dict[str, bytes]]:
+    """Return the files of each fold as its own fit dumped them."""
+    if folds == 1:
+        return [dict(files)]
+    starts = [f"{i:02d}." for i in range(folds)]
+    return [
+        {name.removeprefix(start): data for name, data in files.items() if name.startswith(start)}
+        for start in starts
+    ]
