@@ -188,7 +188,7 @@ def test_folds_in_time_learn_from_what_lies_a_purge_before(rows, cv, purge, seed
 
 
 def test_too_few_times_or_groups_for_the_folds_are_refused():
-    with pytest.raises(DataError, match="too few for 5 folds with a purge of 3; lower --cv or --purge"):
-        split_rows(Keys(40, times=np.repeat(np.arange(20), 2)), cut("time", purge=3, cv=5), 0)
+    with pytest.raises(DataError, match="too few for 8 folds with a purge of 3; lower --cv or --purge"):
+        split_rows(Keys(108, times=np.repeat(np.arange(12), 9)), cut("time", purge=3, cv=8), 0)
     few = np.array(list("aaaaaaaaaaaaaaaaaaaabbbbbbcccccc"))
     assert len(split_rows(Keys(32, groups=few), cut("group", cv=5), 0).folds) == 2
