@@ -68,6 +68,7 @@ class DataConfig:
     drop: tuple[str, ...]
     transform: str
     anchor: str | None
+    strict: bool
 
 
 @dataclass(frozen=True)

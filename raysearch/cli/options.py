@@ -109,6 +109,7 @@ DATA_FLAGS = (
         "--transform", "data.transform", str, "Model none, log, log1p or asinh of the target (none)", _TABLE
     ),
     Flag("--anchor", "data.anchor", str, "With --transform log: model the growth over this column", _TABLE),
+    Flag("--strict", "data.strict", bool, "Refuse signs of leakage instead of telling them", _TABLE),
     Flag(
         "--levels",
         "search.levels",

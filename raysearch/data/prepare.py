@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,6 +22,7 @@ from raysearch.data.nav import load_builtin
 from raysearch.data.quality import DROPPED, NOT_CHOSEN, assess
 from raysearch.data.read import read_table
 from raysearch.data.split import Keys, Split, split_rows
+from raysearch.data.suspects import find_suspects, refuse
 from raysearch.data.transform import Transform
 from raysearch.errors import DataError
 from raysearch.records import DataQuality, DatasetFacts, FoldRows
@@ -76,7 +77,8 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
         table: an object or path as in ``read_table``, in place of ``config.data.path``.
 
     Raises:
-        DataError: the table cannot be read or tuned on; all problems of a table at once.
+        DataError: the table cannot be read or tuned on; all problems of a table at once. With
+            ``data.strict`` also all signs of leakage, which are warnings otherwise.
     """
     data = config.data
     by_time = config.split.by == "time" or (config.split.by == "auto" and data.time is not None)
@@ -89,7 +91,12 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
         None if extra is None else extra.usable.times,
     )
     split = split_rows(keys, config.split, config.search.seed, test=extra is None)
-    return _assemble(config, main, extra, split)
+    dataset = _assemble(config, main, extra, split)
+    suspects = find_suspects(dataset, main.table, data)
+    if data.strict:
+        refuse(suspects)
+    told = (*dataset.quality.warnings, *(suspect.text for suspect in suspects))
+    return replace(dataset, quality=replace(dataset.quality, warnings=told))
 
 
 def _given(config: Config, table: Any | None, by_time: bool) -> _Given:
