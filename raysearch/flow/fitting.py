@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 import raysearch
-from raysearch.calibration import calibrate, no_calibration
+from raysearch.calibration import calibrate, no_calibration, rows_needed
 from raysearch.flow.display import Display
 from raysearch.flow.job import Job
 from raysearch.forecaster import Forecaster, Member
@@ -43,6 +43,12 @@ def make_models(
         )
         notes.append(f"The model is the search's own, fitted on the training rows only: {why}.")
     scored = calibrated(job, _forecaster(job, best, _search_files(job, best), _SEARCHED))
+    needed, calibrator = rows_needed(scored.levels), scored.calibrator
+    if calibrator.kind != "none" and calibrator.rows < needed:
+        notes.append(
+            f"The outermost levels are calibrated by {calibrator.rows} rows, {needed} are needed for what "
+            "they claim: their offsets are those of the farthest rows. More rows, --cv 5 or inner levels help."
+        )
     if not refit:
         return scored, scored, tuple(notes)
     display.phase("fitting the best parameters on training and validation rows")
@@ -54,6 +60,8 @@ def make_models(
 
 def calibrated(job: Job, forecaster: Forecaster) -> Forecaster:
     """Return the search's own model as calibrated by the validation rows."""
+    if job.config.calibration == "none":
+        return forecaster
     learnt = calibrate(
         job.config.calibration,
         job.modelled("valid"),

@@ -113,3 +113,10 @@ def test_folds_of_groups_and_of_time(study, table):
     assert in_time.forecaster.calibrator.kind == "marginal"
     assert len(in_time.forecaster.members) == 1
     assert in_time.forecaster.about["fitted_on"] == "training rows and validation rows"
+
+
+def test_too_few_rows_for_what_the_levels_claim_are_told(study):
+    few = study(noisy(80), data__drop=["store"])
+    assert any("calibrated by 13 rows, 19 are needed" in warning for warning in few.warnings)
+    enough = study(noisy(80), data__drop=["store"], split__cv=5, study__name="e")
+    assert not any("are needed" in warning for warning in enough.warnings)
