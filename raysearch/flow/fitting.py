@@ -47,7 +47,7 @@ def make_models(
     if calibrator.kind != "none" and calibrator.rows < needed:
         notes.append(
             f"The outermost levels are calibrated by {calibrator.rows} rows, {needed} are needed for what "
-            "they claim: their offsets are those of the farthest rows. More rows, --cv 5 or inner levels help."
+            "they claim: their offsets are those of the farthest rows. More rows or --cv 5 help."
         )
     if not refit:
         return scored, scored, tuple(notes)
