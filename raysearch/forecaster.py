@@ -179,6 +179,8 @@ class Forecaster:
         columns = dict(self.encoder.input_kinds)
         if self.transform.anchor is not None:
             columns[self.transform.anchor] = "double"
+        if self.group is not None:
+            columns.setdefault(self.group, "string")
         return columns
 
     def feature_importance(self) -> dict[str, float]:

@@ -218,3 +218,10 @@ def test_each_group_can_be_calibrated_by_itself(plain, tmp_path):
 def test_rows_that_cannot_calibrate_are_refused(plain, frame, kind, told):
     with pytest.raises(DataError, match=told):
         plain.recalibrate(frame, kind)
+
+
+def test_the_group_is_among_the_columns_that_are_read_even_where_it_is_no_feature():
+    frame = table()
+    dropped = train(columns=("a b", "größe"), frame=frame)
+    assert dict(replace(dropped, group="shop").input_columns)["shop"] == "string"
+    assert "shop" not in dropped.input_columns
