@@ -73,8 +73,11 @@ class Bench:
         self._binned: OrderedDict[Hashable, Any] = OrderedDict()
         names = [name for name in table.column_names if name not in (TARGET, ANCHOR, GROUP)]
         frame = Frame(table.select(names), recipe.categorical)
-        y = table[TARGET].to_numpy()
-        anchor = table[ANCHOR].to_numpy() if ANCHOR in table.column_names else None
+        end = max(
+            stop for fold in recipe.fits for _, stop in (*fold.train, fold.watch)
+        )  # test rows lie behind
+        y = table[TARGET].to_numpy()[:end]
+        anchor = table[ANCHOR].to_numpy()[:end] if ANCHOR in table.column_names else None
         z = recipe.transform.standardise(recipe.transform.forward(y, anchor))
         self._learnt = [
             (

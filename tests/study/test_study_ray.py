@@ -79,7 +79,7 @@ def test_the_table_is_shared_and_given_back(tmp_path, monkeypatch, local_ray):
     )
 
     def note(self):
-        kept = self._bench._watched.features.column(0).chunk(0).buffers()[1]
+        kept = self._bench._watched[0].features.column(0).chunk(0).buffers()[1]
         maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
         for line in maps:
             low, high = (int(end, 16) for end in line[0].split("-"))
