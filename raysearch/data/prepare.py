@@ -184,15 +184,17 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
             without_target=main.usable.without_target,
             warnings=warnings,
         ),
-        folds=_folds(main.usable, split, config.split.purge),
+        folds=_folds(main.usable, split, config),
     )
 
 
-def _folds(usable: Usable, split: Split, purge: int) -> Folds:
+def _folds(usable: Usable, split: Split, config: Config) -> Folds:
     """Return which validation rows calibrate which, by what the split keeps apart."""
     rows = split.valid if not split.folds else split.train[split.folds[0].watch[0] :]
+    if config.calibration == "none":
+        return make_folds(len(rows))  # no row has to wait for others to calibrate it
     if split.by == "time":
-        return make_folds(len(rows), usable.times[rows], purge=purge)
+        return make_folds(len(rows), usable.times[rows], purge=config.split.purge)
     if split.folds:
         sizes = [stop - start for start, stop in (fold.watch for fold in split.folds)]
         return Folds(np.repeat(np.arange(len(sizes)), sizes))

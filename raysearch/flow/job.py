@@ -138,7 +138,7 @@ class Job:
         Models of folds need no refit: their mean is the better forecast, and has its calibration. Only in
         time it lacks the latest rows.
         """
-        folded = len(self.dataset.fits) > 1 and not self.dataset.folds.reach
+        folded = any(fold.train[-1][1] > fold.watch[0] for fold in self.dataset.fits)
         return self.config.search.refit and not folded
 
     @property

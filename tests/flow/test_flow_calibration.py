@@ -71,6 +71,14 @@ def test_a_single_split_in_time_is_not_calibrated_unless_asked(study, table):
     assert asked.forecaster.calibrator.kind == "time"
 
 
+def test_without_calibration_all_validation_rows_are_scored(study, table):
+    done = study(table, data__time="day", split__test_size=0)
+    assert done.test.rows == 40
+    assert done.test.metrics["pinball_loss_avg"] == pytest.approx(done.best.score, rel=1e-9)
+    folded = study(table, data__time="day", split__cv=3, search__calibrate="none", study__name="f")
+    assert folded.forecaster.about["fitted_on"] == "training rows and validation rows"
+
+
 def test_without_test_rows_each_is_told_as_calibrated_by_others(study, table):
     done = study(noisy(300), split__test_size=0)
     assert done.test.part == "valid" and done.test.rows == 60
