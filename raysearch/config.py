@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysearch.addresses import hide_secrets
+from raysearch.config_layers import given_flags, overlay, parse_settings, read_file, read_layer
 from raysearch.config_rules import (
     ENGINES,
     MODELS,
@@ -21,11 +21,9 @@ from raysearch.config_rules import (
     check_values,
     coerce,
     is_study_name,
-    wanted_kind,
 )
-from raysearch.errors import ConfigError, Problems, listing, nearest
+from raysearch.errors import ConfigError, Problems
 from raysearch.shipped import shipped
-from raysearch.yaml_text import YamlError, read_yaml
 
 __all__ = [
     "ENGINES",
@@ -168,13 +166,17 @@ def load_config(
     """
     problems = Problems("config")
     given: dict[str, dict[str, Any]] = {}
-    for layer in (_read_file(file, problems), _parse_settings(settings, problems), _drop_none(flags or {})):
-        _overlay(given, layer)
+    for layer in (
+        read_file(file, problems),
+        parse_settings(settings, _kinds(), problems),
+        given_flags(flags or {}),
+    ):
+        overlay(given, layer)
     own_table = in_memory or any(given.get("data", {}).get(key) is not None for key in ("path", "builtin"))
     merged: dict[str, dict[str, Any]] = {}
     if not own_table:
-        _overlay(merged, _read_file(DEFAULT_EXPERIMENT, problems))
-    _overlay(merged, given)
+        overlay(merged, read_file(DEFAULT_EXPERIMENT, problems))
+    overlay(merged, given)
     search = given.get("search", {})
     budget = search.get("time_budget_s")
     if isinstance(budget, int | float) and math.isfinite(budget) and "trials" not in search:
@@ -192,9 +194,9 @@ def make_config(
         ConfigError: with all problems at once.
     """
     problems = problems or Problems("config")
-    defaults = _read_yaml(shipped("config") / "default.yaml", problems)
+    defaults = read_layer(shipped("config") / "default.yaml", problems)
     merged = {section: dict(values) for section, values in defaults.items()}
-    _overlay(merged, sections, problems)
+    overlay(merged, sections, problems)
     parts: dict[str, Any] = {}
     broken = []
     for section, kind in typing.get_type_hints(Config).items():
@@ -215,87 +217,5 @@ def make_config(
     return config
 
 
-def _drop_none(flags: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {section: {k: v for k, v in part.items() if v is not None} for section, part in flags.items()}
-
-
-def _read_file(file: str | Path | None, problems: Problems) -> dict[str, dict[str, Any]]:
-    if file is None:
-        return {}
-    path = Path(file)
-    names = {
-        p.stem: p for p in [*shipped("config").glob("*.yaml"), *shipped("config").glob("experiments/*.yaml")]
-    }
-    if not path.is_file():
-        if str(file) not in names:
-            problems.add(
-                f"no config file '{file}'; give a YAML file or one of the shipped {listing(sorted(names))}"
-                + nearest(str(file), names)
-            )
-            return {}
-        path = names[str(file)]
-    return _read_yaml(path, problems)
-
-
-def _read_yaml(path: Path, problems: Problems) -> dict[str, dict[str, Any]]:
-    try:
-        content = read_yaml(path.read_text(encoding="utf-8-sig"))
-    except (YamlError, UnicodeDecodeError) as error:
-        problems.add(f"{path} is not valid YAML: {error}")
-        return {}
-    except OSError as error:
-        problems.add(f"{path} cannot be read: {error.strerror or error}")
-        return {}
-    content = {} if content is None else content
-    if not isinstance(content, dict) or not all(isinstance(v, dict | None) for v in content.values()):
-        problems.add(f"{path}: expected sections with keys below them, as in config/default.yaml")
-        return {}
-    return {str(section): dict(part or {}) for section, part in content.items()}
-
-
-def _parse_settings(settings: typing.Sequence[str], problems: Problems) -> dict[str, dict[str, Any]]:
-    kinds = {section: typing.get_type_hints(kind) for section, kind in typing.get_type_hints(Config).items()}
-    parsed: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        told = hide_secrets(setting)
-        name, equals, text = setting.partition("=")
-        section, dot, key = name.strip().partition(".")
-        if not (equals and dot):
-            problems.add(f"--set {told}: expected section.key=value, e.g. --set search.trials=50")
-            continue
-        kind = kinds.get(section, {}).get(key)
-        try:
-            parsed.setdefault(section, {})[key] = _parse_value(text, kind)
-        except YamlError as error:
-            problems.add(f"--set {told}: the value is not valid YAML: {hide_secrets(str(error))}")
-    return parsed
-
-
-def _parse_value(text: str, kind: Any) -> Any:
-    if kind is None or wanted_kind(kind) is not str:
-        return read_yaml(text)
-    try:
-        value = read_yaml(text)
-    except YamlError:
-        return text.strip()
-    # A column named 007, 1.10 or yes is meant as it is written; quotes and null are YAML's.
-    return value if value is None or isinstance(value, str) else text.strip()
-
-
-def _overlay(
-    base: dict[str, dict[str, Any]], layer: Mapping[str, Mapping[str, Any]], problems: Problems | None = None
-) -> None:
-    """Write ``layer`` over ``base``; with ``problems``, only what ``base`` knows is let in."""
-    for section, values in layer.items():
-        if problems is not None and section not in base:
-            problems.add(f"unknown section '{section}'{nearest(section, base)} (known: {listing(base)})")
-            continue
-        for key, value in values.items():
-            if problems is not None and key not in base[section]:
-                elsewhere = [f"{s}.{key}" for s, part in base.items() if key in part]
-                hint = f"; did you mean '{elsewhere[0]}'?" if elsewhere else nearest(key, base[section])
-                problems.add(
-                    f"unknown key '{section}.{key}'{hint} (known in {section}: {listing(base[section])})"
-                )
-                continue
-            base.setdefault(section, {})[key] = value
+def _kinds() -> dict[str, dict[str, Any]]:
+    return {section: typing.get_type_hints(kind) for section, kind in typing.get_type_hints(Config).items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import signal
+import threading
 
 import pytest
 
@@ -44,3 +46,29 @@ def mlflow_at(monkeypatch):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
     return point
+
+
+@pytest.fixture
+def server():
+    """A web server that answers all with ``status`` and ``content``."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        status, content = 200, b"OK"
+
+        def do_GET(self):
+            self.send_response(self.status)
+            self.end_headers()
+            self.wfile.write(self.content)
+
+        def do_HEAD(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    made.handler = Handler
+    yield made
+    made.shutdown()
+    made.server_close()

@@ -129,13 +129,13 @@ SEARCH_FLAGS = (
         "Same seed, same bits, where one trial runs at a time (default 0)",
         _SEARCH,
     ),
-)
-CALIBRATE_FLAG = Flag(
-    "--calibrate",
-    "search.calibrate",
-    str,
-    "Shift quantiles to cover what they claim: auto, marginal, group, time or none (auto)",
-    _SEARCH,
+    Flag(
+        "--calibrate",
+        "search.calibrate",
+        str,
+        "Shift quantiles to cover what they claim: auto, marginal, group, time or none (auto)",
+        _SEARCH,
+    ),
 )
 BUDGET_FLAGS = (
     Flag(
@@ -219,7 +219,6 @@ STUDY_FLAGS = (
 TUNE_FLAGS = (
     *DATA_FLAGS,
     *SEARCH_FLAGS,
-    CALIBRATE_FLAG,
     *BUDGET_FLAGS,
     *PLACE_FLAGS,
     *STUDY_FLAGS,
@@ -229,8 +228,8 @@ TUNE_FLAGS = (
 _AGAIN = {
     "data.path": "The same table, where its address holds a secret",
     "data.test_path": "The same test rows",
+    "study.ledger": "The same database, where its address holds a password (or RAYSEARCH_LEDGER)",
 }
-_AGAIN |= {"study.ledger": "The same database, where its address holds a password (or RAYSEARCH_LEDGER)"}
 AGAIN_FLAGS = tuple(
     replace(flag, text=_AGAIN[flag.setting]) for flag in (*DATA_FLAGS, *STUDY_FLAGS) if flag.setting in _AGAIN
 )

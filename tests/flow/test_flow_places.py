@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import importlib
 import json
 import os
 import sqlite3
-import threading
 from pathlib import Path
 
 import pytest
@@ -205,33 +203,8 @@ def test_an_address_that_cannot_be_taken_apart_is_refused_in_words(settings, wor
     assert SECRET not in str(caught.value)
 
 
-@pytest.fixture
-def server():
-    """A web server that answers all with ``status`` and ``content``."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        status, content = 403, b""
-
-        def do_GET(self):
-            self.send_response(self.status)
-            self.end_headers()
-            self.wfile.write(self.content)
-
-        def do_HEAD(self):
-            self.do_GET()
-
-        def log_message(self, *_):
-            pass
-
-    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    made.handler = Handler
-    yield made
-    made.shutdown()
-    made.server_close()
-
-
 def test_a_table_that_its_server_refuses_is_not_told_to_be_missing(settings, server, monkeypatch):
+    server.handler.status = 403
     address = f"http://127.0.0.1:{server.server_port}"
     with pytest.raises(DataError, match="no permission to read") as caught:
         check(settings(data__path=f"{address}/t.csv?sig={SECRET}"))
@@ -247,6 +220,7 @@ def test_a_table_that_its_server_refuses_is_not_told_to_be_missing(settings, ser
 
 
 def test_a_deleted_experiment_at_a_server_is_refused(server):
+    server.handler.status = 403
     uri = f"http://me:{SECRET}@127.0.0.1:{server.server_port}"
     check_experiment(uri, "raysearch")  # what the server does not tell is no refusal
     server.handler.status = 200

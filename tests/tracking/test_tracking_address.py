@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import socket
 import sqlite3
-import threading
 import time
 from pathlib import Path
 
@@ -15,29 +13,6 @@ import pytest
 from raysearch.config import TrackingConfig
 from raysearch.errors import TrackingError
 from raysearch.tracking import check_reachable, resolve_uri, ui_command
-
-
-@pytest.fixture
-def server():
-    """A web server that answers every path with ``status``."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        status = 200
-
-        def do_GET(self):
-            self.send_response(self.status)
-            self.end_headers()
-            self.wfile.write(b"OK")
-
-        def log_message(self, *_):
-            pass
-
-    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    made.handler = Handler
-    yield made
-    made.shutdown()
-    made.server_close()
 
 
 def free_port() -> int:
