@@ -21,7 +21,7 @@ from raysearch.data.values import as_numbers, decode, kind_of
 from raysearch.errors import DataError, listing
 from raysearch.forecaster_files import Member, damaged, read_directory, read_members, write_directory
 from raysearch.metrics import Array, level_name
-from raysearch.models import Frame, get_model
+from raysearch.models import Frame, get_model, load_located, located_importance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +171,7 @@ class Forecaster:
 
     @cached_property
     def _predictors(self) -> tuple[Callable[[Frame], Array], ...]:
-        return tuple(get_model(member.model).load(member.files, self.levels) for member in self.members)
+        return tuple(load_located(get_model(m.model), m.files, self.levels) for m in self.members)
 
     @property
     def input_columns(self) -> Mapping[str, str]:
@@ -191,8 +191,7 @@ class Forecaster:
         names = self.encoder.names
         total: Array = np.zeros(len(names))
         for member in self.members:
-            gain = get_model(member.model).importance(member.files, len(names))
-            total += gain / gain.sum() if gain.sum() > 0 else 0.0
+            total += located_importance(get_model(member.model), member.files, len(names))
         shares = total / total.sum() if total.sum() > 0 else total
         order = np.argsort(-shares, kind="stable")
         return {names[i]: float(shares[i]) for i in order}

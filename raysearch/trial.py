@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,13 +13,28 @@ import pyarrow as pa
 
 from raysearch.calibration import Folds, cross_calibrated
 from raysearch.data import Transform
-from raysearch.metrics import Array, score_metrics, with_prefix
-from raysearch.models import Fit, FitSettings, FoldFit, Frame, get_model, join
+from raysearch.metrics import Array, pinball_loss_avg, score_metrics, with_prefix
+from raysearch.models import (
+    Fit,
+    FitSettings,
+    FoldFit,
+    Frame,
+    LocatedFit,
+    Location,
+    get_model,
+    join,
+    locate,
+    wants_location,
+    with_location,
+)
 from raysearch.records import FoldRows, Rung
 
 TARGET, ANCHOR, GROUP = "target", "anchor", "group"
+WATCHED = "watched.npy"
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
-_BINNED_KEPT = 2  # binned datasets a worker keeps; the least recently used goes first
+_BINNED_KEPT = 4  # binned datasets a worker keeps; the least recently used goes first
+_LEAST_STRIDE, _STRIDES = 10, 10  # rounds between two looks at the loss: a tenth of those done, at least ten
+_LEAST_PATIENCE = 20  # rounds without gain, beside half of those at the best look, after which a trial ends
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,7 @@ class Bench:
     def __init__(self, table: pa.Table, recipe: Recipe) -> None:
         self.recipe = recipe
         self._binned: OrderedDict[Hashable, Any] = OrderedDict()
+        self._locations: dict[Hashable, Location | None] = {}
         names = [name for name in table.column_names if name not in (TARGET, ANCHOR, GROUP)]
         frame = Frame(table.select(names), recipe.categorical)
         end = max(
@@ -100,60 +117,139 @@ class Bench:
 
     def _begin(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
         model, settings = get_model(model_name), self.recipe.settings
-        key = (model_name, model.bin_key(fit_params), fold)
+        location = self._location(fold, model_name) if wants_location(fit_params) else None
+        key = (model_name, model.bin_key(fit_params), location is not None, fold)
         if key not in self._binned:
             while len(self._binned) >= _BINNED_KEPT * len(self._learnt):
                 self._binned.popitem(last=False)
             rows, z = self._learnt[fold]
+            if location is not None:
+                rows, z = with_location(rows, location.learnt), z - location.learnt
             self._binned[key] = model.bin(rows, z, fit_params, settings)
         self._binned.move_to_end(key)
-        return model.start(self._binned[key], fit_params, settings, self._watched[fold])
+        if location is None:
+            return model.start(self._binned[key], fit_params, settings, self._watched[fold])
+        watched = with_location(self._watched[fold], location.watched)
+        return LocatedFit(model.start(self._binned[key], fit_params, settings, watched), location)
 
-    def quantiles(self, fit: Fit) -> Array:
+    def _location(self, fold: int, model_name: str) -> Location | None:
+        """Return the location of a fold's rows; it is the same for all trials of a library."""
+        key = (model_name, fold)
+        if key not in self._locations:
+            rows, z = self._learnt[fold]
+            model, settings = get_model(model_name), self.recipe.settings
+            self._locations[key] = locate(model, rows, z, self._watched[fold], settings)
+        return self._locations[key]
+
+    def loss(self, raw: Array) -> float:
+        """Return the pinball loss of quantiles of the watched rows, neither ordered nor calibrated."""
+        q = self.recipe.transform.inverse(self.recipe.transform.restore(raw), self._watched_anchor)
+        return pinball_loss_avg(self.watched_y, q, self.recipe.settings.levels)
+
+    def quantiles(self, raw: Array) -> Array:
         """Return the quantiles of the rows that are told of, [rows, levels], as the user will get them.
 
         In order, calibrated by rows that neither the model nor the row itself knows, in original units.
+
+        Args:
+            raw: what the boosters say of the watched rows, [rows, levels].
         """
         recipe = self.recipe
-        raw = fit.predict_watched()
-        if not np.isfinite(raw).all():
-            raise TrialError(f"the model predicts values that are not finite after {fit.rounds} rounds")
         levels, told = recipe.settings.levels, recipe.folds.told
         z = cross_calibrated(recipe.calibrate, self._watched_z, raw, levels, recipe.folds, self._groups)
         anchor = None if self._watched_anchor is None else self._watched_anchor[told]
         return recipe.transform.inverse(recipe.transform.restore(z), anchor)
 
-    def score(self, fit: Fit) -> Rung:
+    def score(self, raw: Array, rounds: int) -> Rung:
         """Score the watched rows that can be told of, on the quantiles that the user will get."""
-        q = self.quantiles(fit)
+        q = self.quantiles(raw) if np.isfinite(raw).all() else raw
         if not np.isfinite(q).all():
-            raise TrialError(f"the model predicts values that are not finite after {fit.rounds} rounds")
+            raise TrialError(f"the model predicts values that are not finite after {rounds} rounds")
         y = self.watched_y[self.recipe.folds.told]
         metrics = score_metrics(y, q, self.recipe.settings.levels)
-        return Rung(fit.rounds, metrics["pinball_loss_avg"], with_prefix(self.recipe.part, metrics))
+        return Rung(rounds, metrics["pinball_loss_avg"], with_prefix(self.recipe.part, metrics))
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How far a trial has come.
+
+    Attributes:
+        rung: its score.
+        raw: what the boosters say of the watched rows at that score, [rows, levels].
+        ended: it trains no further.
+    """
+
+    rung: Rung
+    raw: Array
+    ended: bool
+
+
+class _Looks:
+    """Looks at the loss now and then, and remembers the best: more rounds than that help no more."""
+
+    def __init__(self, bench: Bench, fit: Fit) -> None:
+        self._bench, self._fit = bench, fit
+        self._loss = float("inf")
+        self.rounds, self.raw = 0, np.empty((0, 0))
+
+    @property
+    def next(self) -> int:
+        return self._fit.rounds + max(_LEAST_STRIDE, self._fit.rounds // _STRIDES)
+
+    def look(self) -> None:
+        raw = self._fit.predict_watched()
+        loss = self._bench.loss(raw)
+        if not self.rounds or loss < self._loss:
+            self._loss, self.rounds, self.raw = loss, self._fit.rounds, raw
+
+    @property
+    def stalled(self) -> bool:
+        return bool(self.rounds) and self._fit.rounds >= 1.5 * self.rounds + _LEAST_PATIENCE
 
 
 def run_trial(
     spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None
-) -> Iterator[tuple[Rung, Fit]]:
-    """Train one set of parameters rung by rung, all levels together.
+) -> Iterator[tuple[Stand, Fit]]:
+    """Train one set of parameters rung by rung, all levels and folds together.
+
+    It ends where more rounds have not helped for long, with the model of the rounds that served best; the
+    library's defaults, and boosters whose later trees change the earlier ones, train all their rounds.
 
     Args:
         given_up: asked every few rounds; true ends the training at once, without another score.
 
     Yields:
-        The score at each rung with the fit so far; the caller may stop at any of them.
+        Where it stands at each rung, and the fit; the caller may stop at any of them.
 
     Raises:
         TrialError: when a score is not finite.
     """
     fit = bench.begin(spec.model, spec.fit_params)
+    looks = None if spec.default or not fit.additive else _Looks(bench, fit)
     for rounds in spec.rungs:
-        while fit.rounds < rounds:
-            if given_up and given_up():
+        while fit.rounds < rounds and not (looks and looks.stalled):
+            ahead = min(rounds, looks.next) if looks else rounds
+            if not _advance(fit, ahead, given_up):
                 return
-            fit.advance(min(rounds, fit.rounds + _ROUNDS_A_LOOK) if given_up else rounds)
-        yield bench.score(fit), fit
+            if looks:
+                looks.look()
+        stalled = looks is not None and looks.stalled and fit.rounds < spec.rungs[-1]
+        ended = stalled or rounds == spec.rungs[-1]
+        best = ended and looks is not None
+        raw, done = (looks.raw, looks.rounds) if best and looks else (fit.predict_watched(), fit.rounds)
+        yield Stand(bench.score(raw, done), raw, ended), fit
+        if ended:
+            return
+
+
+def _advance(fit: Fit, rounds: int, given_up: Callable[[], bool] | None) -> bool:
+    """Train until ``rounds`` rounds are done; return False where the trial was given up before."""
+    while fit.rounds < rounds:
+        if given_up and given_up():
+            return False
+        fit.advance(min(rounds, fit.rounds + _ROUNDS_A_LOOK) if given_up else rounds)
+    return True
 
 
 @dataclass(frozen=True)
@@ -161,8 +257,9 @@ class Report:
     """What a worker sends back at a rung.
 
     Attributes:
-        final: the trial has trained all its rounds.
-        files: the boosters, where the trial ended below its bar.
+        final: the trial trains no further.
+        files: the boosters, and in WATCHED what they say of the watched rows, where the trial ended below
+            its bar.
         failure: why the trial failed; empty when it did not.
     """
 
@@ -175,12 +272,26 @@ class Report:
 def reports(spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None) -> Iterator[Report]:
     """Run a trial and yield its reports; whatever it raises becomes a last report with the failure."""
     try:
-        for rung, fit in run_trial(spec, bench, given_up):
-            final = rung.step == spec.rungs[-1]
-            keep = final and (spec.default or rung.score < spec.bar)
-            yield Report(rung, final, fit.dump() if keep else None)
+        for stand, fit in run_trial(spec, bench, given_up):
+            rung = stand.rung
+            if stand.ended and (spec.default or rung.score < spec.bar):
+                yield Report(rung, True, {**fit.dump(rung.step), WATCHED: _pack(stand.raw)})
+            else:
+                yield Report(rung, stand.ended)
     except Exception as error:
         yield Report(failure=_reason(error))
+
+
+def _pack(raw: Array) -> bytes:
+    file = io.BytesIO()
+    np.save(file, raw.astype(np.float32), allow_pickle=False)
+    return file.getvalue()
+
+
+def unpack(files: Mapping[str, bytes]) -> tuple[dict[str, bytes], Array]:
+    """Return a trial's boosters, and what they say of the watched rows [rows, levels]."""
+    boosters = {name: data for name, data in files.items() if name != WATCHED}
+    return boosters, np.load(io.BytesIO(files[WATCHED]), allow_pickle=False).astype(np.float64)
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raysearch.models import TUNABLE, FitSettings, Frame, get_model
+from raysearch.models import (
+    TUNABLE,
+    FitSettings,
+    Frame,
+    LocatedFit,
+    get_model,
+    load_located,
+    locate,
+    located_importance,
+    with_location,
+)
 from raysearch.space import load_space
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -239,3 +249,59 @@ class ModelContract:
             self.model.importance(fit.dump(), 4)
         self.fit(3, settings=settings, data=(frame, np.full(40, 2.0)), watched=frame)
         assert capfd.readouterr() == ("", "")
+
+    def test_the_mean_is_learnt_as_long_as_it_helps_rows_ahead(self):
+        frame, y = make_frame(600)
+        rows, ahead = frame.slice(0, 400), frame.slice(400, 600)
+        for weights in (None, np.ones(400)):
+            files = self.model.fit_mean((rows, y[:400], weights), (ahead, y[400:]), SETTINGS)
+            mean = self.model.load_mean(files)
+            assert mean(ahead).shape == (200,)
+            assert mean(ahead.slice(0, 0)).shape == (0,)
+            explained = 1 - np.mean((y[400:] - mean(ahead)) ** 2) / np.var(y[400:])
+            assert explained > 0.3
+        np.testing.assert_array_equal(
+            mean(ahead),
+            self.model.load_mean(self.model.fit_mean((rows, y[:400], None), (ahead, y[400:]), SETTINGS))(
+                ahead
+            ),
+        )
+
+    def test_a_location_is_learnt_by_models_that_have_not_seen_the_row(self):
+        frame, y = make_frame(400)
+        found = locate(self.model, frame.slice(0, 320), y[:320], frame.slice(320, 400), SETTINGS)
+        assert (found.learnt.shape, found.watched.shape) == ((320,), (80,))
+        changed = y.copy()
+        changed[0] += 1000.0  # a row's own truth moves what is said of others, not what is said of itself
+        again = locate(self.model, frame.slice(0, 320), changed[:320], frame.slice(320, 400), SETTINGS)
+        assert abs(again.learnt[0] - found.learnt[0]) < 5.0
+        assert locate(self.model, frame.slice(0, 50), y[:50], frame.slice(50, 60), SETTINGS) is None
+
+    def test_a_located_fit_predicts_the_same_when_it_is_loaded(self):
+        frame, y = make_frame(400)
+        rows, watched = frame.slice(0, 320), frame.slice(320, 400)
+        location = locate(self.model, rows, y[:320], watched, SETTINGS)
+        around = with_location(rows, location.learnt)
+        binned = self.model.bin(around, y[:320] - location.learnt, self.small, SETTINGS)
+        fit = LocatedFit(
+            self.model.start(binned, self.small, SETTINGS, with_location(watched, location.watched)), location
+        )
+        fit.advance(6)
+        early = fit.predict_watched()
+        fit.advance(12)
+        for rounds, told in ((6, early), (None, fit.predict_watched())):
+            loaded = load_located(self.model, fit.dump(rounds), LEVELS)(watched)
+            np.testing.assert_allclose(loaded, told, rtol=0, atol=1e-6)
+        shares = located_importance(self.model, fit.dump(), 4)
+        assert shares.shape == (4,)
+        assert shares.sum() == pytest.approx(1.0)
+        assert shares[0] > 0.2, "the first feature moves the target most"
+
+    @pytest.mark.parametrize("kind", ["small", "sampled"])
+    def test_the_first_rounds_alone_are_a_model(self, kind):
+        frame, _ = make_frame()
+        fit = self.fit(12, getattr(self, kind))
+        assert fit.additive
+        early = self.fit(5, getattr(self, kind)).predict_watched()
+        loaded = self.model.load(fit.dump(5), LEVELS)(frame.slice(0, 80))
+        np.testing.assert_allclose(loaded, early, rtol=0, atol=1e-6)

@@ -15,7 +15,7 @@ from raysearch.data import Transform
 from raysearch.metrics import pinball_loss_avg
 from raysearch.models import MODEL_NAMES, FitSettings, Frame, by_fold, get_model
 from raysearch.records import FoldRows
-from raysearch.trial import Bench, Recipe, TrialError, TrialSpec, reports, run_trial, rungs_for
+from raysearch.trial import Bench, Recipe, TrialError, TrialSpec, reports, run_trial, rungs_for, unpack
 
 LEVELS = (0.1, 0.5, 0.9)
 ROWS, TRAIN = 300, 220
@@ -81,7 +81,9 @@ def test_the_score_is_that_of_ordered_quantiles_on_the_watched_rows(model):
     table, recipe = job()
     last = told(spec(model), Bench(table, recipe))[-1]
     rows = Frame(table.select(["f0", "f1", "f2", "f3"]), recipe.categorical).slice(TRAIN, ROWS)
-    q = np.sort(get_model(model).load(last.files, LEVELS)(rows), axis=1)
+    boosters, raw = unpack(last.files)
+    q = np.sort(get_model(model).load(boosters, LEVELS)(rows), axis=1)
+    np.testing.assert_allclose(np.sort(raw, axis=1), q, rtol=1e-5)
     y = table["target"].to_numpy()[TRAIN:]
     assert last.rung.score == pytest.approx(pinball_loss_avg(y, q, LEVELS), abs=1e-9)
     inside = ((y >= q[:, 0]) & (y <= q[:, 2])).mean()
@@ -100,23 +102,18 @@ def test_scores_are_in_the_targets_own_units(model, transform):
     y = table["target"].to_numpy()[TRAIN:]
     anchor = table["anchor"].to_numpy()[TRAIN:] if transform.anchor else None
     own = transform.inverse(fit.predict_watched(), anchor)
-    np.testing.assert_allclose(bench.quantiles(fit), np.sort(own, axis=1))
-    assert bench.score(fit).score == pytest.approx(pinball_loss_avg(y, np.sort(own, axis=1), LEVELS))
-    assert bench.score(fit).score < np.abs(y - np.median(y)).mean() / 2
+    raw = fit.predict_watched()
+    np.testing.assert_allclose(bench.quantiles(raw), np.sort(own, axis=1))
+    score = bench.score(raw, 12).score
+    assert score == pytest.approx(pinball_loss_avg(y, np.sort(own, axis=1), LEVELS))
+    assert score < np.abs(y - np.median(y)).mean() / 2
 
 
 def test_crossing_quantiles_are_scored_in_order():
     bench = Bench(*job())
     ordered = np.sort(np.random.default_rng(0).normal(size=(ROWS - TRAIN, 3)), axis=1)
-
-    class Crossing:
-        rounds = 1
-
-        def predict_watched(self):
-            return ordered[:, ::-1]
-
     expected = pinball_loss_avg(bench.watched_y, ordered, LEVELS)
-    assert bench.score(Crossing()).score == pytest.approx(expected)
+    assert bench.score(ordered[:, ::-1], 1).score == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -143,13 +140,13 @@ def test_what_the_library_refuses_is_a_failure_in_its_own_words(model):
 
 def test_an_error_without_words_has_its_name(monkeypatch):
     bench = Bench(*job())
-    monkeypatch.setattr(bench, "score", lambda fit: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(bench, "score", lambda raw, rounds: (_ for _ in ()).throw(MemoryError()))
     assert told(spec(), bench)[-1].failure == "MemoryError"
 
 
 def test_an_interrupt_is_no_failure(monkeypatch):
     bench = Bench(*job())
-    monkeypatch.setattr(bench, "score", lambda fit: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(bench, "score", lambda raw, rounds: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         told(spec(), bench)
 
@@ -160,12 +157,12 @@ def test_rows_are_binned_once_for_each_way_of_binning_and_few_are_kept(monkeypat
     binned = []
     original = type(model).bin
     monkeypatch.setattr(type(model), "bin", lambda *a: binned.append(a[3].get("max_bin")) or original(*a))
-    for bins in (63, 63, 31, 63, 15, 63, 31):
+    for bins in (63, 63, 31, 63, 15, 7, 5, 63, 31, 5):
         bench.begin("lightgbm", {"max_bin": bins, "num_leaves": 4})
-        assert len(bench._binned) <= 2
-    assert binned == [63, 31, 15, 31]  # the least recently used goes first
+        assert len(bench._binned) <= 4
+    assert binned == [63, 31, 15, 7, 5, 31]  # the least recently used goes first
     bench.begin("xgboost", {})
-    assert len(bench._binned) == 2
+    assert len(bench._binned) == 4
 
 
 @pytest.mark.parametrize("model", MODEL_NAMES)
@@ -205,14 +202,14 @@ def test_a_trial_that_is_given_up_ends_within_a_few_rounds_without_a_score(model
         return len(looks) > 4  # in the middle of the second rung
 
     found = list(run_trial(spec(model, (10, 60)), Bench(*job()), given_up))
-    assert [rung.step for rung, _ in found] == [10]
+    assert [stand.rung.step for stand, _ in found] == [10]
     assert len(looks) == 5
 
 
 def test_looking_in_between_changes_no_score():
     watched = run_trial(spec(), Bench(*job()), lambda: False)
     straight = run_trial(spec(), Bench(*job()))
-    assert [rung for rung, _ in watched] == [rung for rung, _ in straight]
+    assert [stand.rung for stand, _ in watched] == [stand.rung for stand, _ in straight]
 
 
 @pytest.mark.parametrize("model", MODEL_NAMES)
@@ -221,7 +218,7 @@ def test_a_trial_is_scored_as_calibrated_by_other_rows(model):
     bench = Bench(table, recipe)
     (last,) = told(spec(model, (3,)), bench)
     rows = Frame(table.select(["f0", "f1", "f2", "f3"]), recipe.categorical).slice(TRAIN, ROWS)
-    raw = get_model(model).load(last.files, LEVELS)(rows)
+    raw = get_model(model).load(unpack(last.files)[0], LEVELS)(rows)
     y = table["target"].to_numpy()[TRAIN:]
     q = cross_calibrated("marginal", y, raw, LEVELS, recipe.folds)
     assert last.rung.score == pytest.approx(pinball_loss_avg(y, q, LEVELS), abs=1e-9)
@@ -236,8 +233,9 @@ def test_in_time_rows_that_nothing_calibrates_are_not_scored():
     bench = Bench(table, ordered)
     fit = bench.begin("lightgbm", {"num_leaves": 6})
     fit.advance(5)
-    assert bench.quantiles(fit).shape == (64, 3)  # of 80 rows the first 16 calibrate only
-    assert bench.score(fit).metrics["valid_pinball_loss_avg"] > 0
+    raw = fit.predict_watched()
+    assert bench.quantiles(raw).shape == (64, 3)  # of 80 rows the first 16 calibrate only
+    assert bench.score(raw, 5).metrics["valid_pinball_loss_avg"] > 0
 
 
 @pytest.mark.parametrize("model", MODEL_NAMES)
@@ -248,7 +246,7 @@ def test_folds_advance_together_and_each_is_scored_on_its_own_rows(model):
     folded = replace(recipe, fits=fits, folds=Folds(np.repeat([0, 1, 2], 100)))
     (*_, last) = told(spec(model, (4, 9)), Bench(table, folded))
     assert last.final
-    parts = by_fold(last.files, 3)
+    parts = by_fold(unpack(last.files)[0], 3)
     assert all(len(part) == len(parts[0]) > 0 for part in parts)
     frame = Frame(table.select(["f0", "f1", "f2", "f3"]), recipe.categorical)
     q = [
@@ -260,4 +258,54 @@ def test_folds_advance_together_and_each_is_scored_on_its_own_rows(model):
     assert last.rung.score == pytest.approx(expected, abs=1e-9)
     alone = replace(recipe, fits=fits[1:2], folds=make_folds(100))
     (*_, single) = told(spec(model, (4, 9)), Bench(table, alone))
-    assert by_fold(single.files, 1) == [parts[1]]
+    assert by_fold(unpack(single.files)[0], 1) == [parts[1]]
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_a_trial_ends_where_more_rounds_do_not_help_with_the_best_of_them(model):
+    greedy = {"lightgbm": {"num_leaves": 60, "min_data_in_leaf": 1}, "xgboost": {"max_depth": 8}}[model]
+    one = spec(model, (400,), fit_params={**greedy, "learning_rate": 0.3})
+    bench = Bench(*job())
+    (last,) = told(one, bench)
+    assert last.final
+    assert 10 <= last.rung.step < 100, "noise is learnt soon"
+    boosters, raw = unpack(last.files)
+    fit = bench.begin(model, one.fit_params)
+    fit.advance(last.rung.step)
+    np.testing.assert_allclose(raw, fit.predict_watched(), rtol=1e-5, atol=1e-5)
+    rows = Frame(bench._watched[0].features, bench.recipe.categorical)
+    np.testing.assert_allclose(get_model(model).load(boosters, LEVELS)(rows), raw, rtol=1e-4, atol=1e-4)
+    (whole,) = told(replace(one, default=True), bench)
+    assert whole.rung.step == 400, "the library's defaults train as the library would"
+    assert last.rung.score < whole.rung.score
+
+
+def test_the_median_trains_on_though_its_own_loss_is_what_stops_it():
+    """LightGBM's own early stopping at alpha 0.5 ends at the first round."""
+    table, recipe = job()
+    median = replace(recipe, settings=FitSettings((0.5,)))
+    (last,) = told(spec("lightgbm", (60,)), Bench(table, median))
+    assert last.rung.step > 10
+    raw = unpack(last.files)[1]
+    assert len(np.unique(raw)) > 20
+
+
+def test_boosters_whose_later_trees_change_the_earlier_train_all_their_rounds():
+    dart = {"boosting": "dart", "learning_rate": 0.3, "num_leaves": 60, "min_data_in_leaf": 1}
+    (last,) = told(spec("lightgbm", (120,), fit_params=dart), Bench(*job()))
+    assert last.rung.step == 120
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_quantiles_around_a_location_are_learnt_once_for_all_trials(model, monkeypatch):
+    bench = Bench(*job())
+    calls = []
+    original = type(get_model(model)).fit_mean
+    monkeypatch.setattr(type(get_model(model)), "fit_mean", lambda *a: calls.append(1) or original(*a))
+    slow = {**spec(model).fit_params, "learning_rate": 0.03}
+    params = {**slow, "location": True}
+    first, second = (told(spec(model, (20,), fit_params=params), bench)[-1] for _ in range(2))
+    assert len(calls) == 4
+    assert first == second
+    plain = told(spec(model, (20,), fit_params=slow), bench)[-1]
+    assert first.rung.score < plain.rung.score, "twenty rounds of pinball loss alone are not there yet"

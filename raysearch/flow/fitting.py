@@ -16,7 +16,7 @@ from raysearch.models import by_fold
 from raysearch.records import FoldRows, TrialResult
 from raysearch.study.conductor import Conductor
 from raysearch.study.kept import Files, KeptModels
-from raysearch.trial import Bench
+from raysearch.trial import Bench, unpack
 
 _SEARCHED = "training rows"  # what the models of the search itself were fitted on
 
@@ -104,7 +104,8 @@ def default_model(job: Job, default: TrialResult, best: TrialResult, scored: For
 
 
 def _search_files(job: Job, result: TrialResult) -> Files:
-    return KeptModels(job.paths.kept).get(result.key) or _fit(job, result, refit=False)
+    kept = KeptModels(job.paths.kept).get(result.key)
+    return unpack(kept)[0] if kept else _fit(job, result, refit=False)
 
 
 def _fit(job: Job, result: TrialResult, *, refit: bool) -> Files:

@@ -7,6 +7,15 @@ import os
 from typing import cast
 
 from raysearch.models.folds import FoldFit, by_fold
+from raysearch.models.location import (
+    LocatedFit,
+    Location,
+    load_located,
+    locate,
+    located_importance,
+    wants_location,
+    with_location,
+)
 from raysearch.models.protocol import Fit, FitSettings, Frame, QuantileModel, join
 from raysearch.models.tunables import MODEL_NAMES, TUNABLE, Tunable
 
@@ -17,11 +26,18 @@ __all__ = [
     "FitSettings",
     "FoldFit",
     "Frame",
+    "LocatedFit",
+    "Location",
     "QuantileModel",
     "Tunable",
     "by_fold",
     "get_model",
     "join",
+    "load_located",
+    "locate",
+    "located_importance",
+    "wants_location",
+    "with_location",
 ]
 
 

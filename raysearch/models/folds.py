@@ -20,6 +20,10 @@ class FoldFit:
     def rounds(self) -> int:
         return self._fits[0].rounds
 
+    @property
+    def additive(self) -> bool:
+        return self._fits[0].additive
+
     def advance(self, rounds: int) -> None:
         for fit in self._fits:
             fit.advance(rounds)
@@ -27,10 +31,12 @@ class FoldFit:
     def predict_watched(self) -> Array:
         return np.concatenate([fit.predict_watched() for fit in self._fits])
 
-    def dump(self) -> dict[str, bytes]:
+    def dump(self, rounds: int | None = None) -> dict[str, bytes]:
         """Return the files of all folds, each behind its fold's number; ``by_fold`` takes them apart."""
         return {
-            f"{i:02d}.{name}": data for i, fit in enumerate(self._fits) for name, data in fit.dump().items()
+            f"{i:02d}.{name}": data
+            for i, fit in enumerate(self._fits)
+            for name, data in fit.dump(rounds).items()
         }
 
 

@@ -10,13 +10,23 @@ import lightgbm as lgb
 import numpy as np
 
 from raysearch.metrics import Array
-from raysearch.models.protocol import FitSettings, Frame
+from raysearch.models.location import PARAMETER as LOCATION
+from raysearch.models.protocol import FitSettings, Frame, Known
 from raysearch.models.tunables import TUNABLE
 
 # These decide how LightGBM bins; a dataset binned under other values would be used silently or refused.
 _BINNING = ("max_bin", "min_data_in_bin", "bin_construct_sample_cnt")
 _ROUNDS = TUNABLE["lightgbm"].rounds
 _SMALL_ROWS = 30_000  # below, histograms by row are the faster ones
+_MEAN_ROUNDS, _MEAN_PATIENCE = 400, 20
+_MEAN = {  # learns quickly, and alike on small and large tables
+    "objective": "regression",
+    "metric": "l2",
+    "learning_rate": 0.1,
+    "feature_fraction": 0.6,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+}
 
 
 def _base_params(settings: FitSettings, rows: int) -> dict[str, Any]:
@@ -42,7 +52,7 @@ class _Fit:
     def __init__(
         self, binned: lgb.Dataset, params: Mapping[str, Any], settings: FitSettings, watched: Frame
     ) -> None:
-        own = {name: value for name, value in params.items() if name != _ROUNDS}
+        own = {name: value for name, value in params.items() if name not in (_ROUNDS, LOCATION)}
         shared = {**_base_params(settings, binned.num_data()), **own}
         self._boosters = [lgb.Booster({**shared, "alpha": level}, binned) for level in settings.levels]
         self._watched = watched.features
@@ -50,7 +60,7 @@ class _Fit:
         self._predicted = [0] * len(settings.levels)
         self._threads = settings.threads
         # DART changes earlier trees, a random forest averages: their predictions cannot be added up.
-        self._additive = params.get("boosting", "gbdt") == "gbdt"
+        self.additive = params.get("boosting", "gbdt") == "gbdt"
         self.rounds = 0
 
     def advance(self, rounds: int) -> None:
@@ -71,7 +81,7 @@ class _Fit:
     def predict_watched(self) -> Array:
         if not self._watched.num_rows:
             return self._sums.copy()
-        if not self._additive:
+        if not self.additive:
             return np.column_stack([self._predict(b, 0, -1) for b in self._boosters])
         for i, booster in enumerate(self._boosters):
             done = booster.current_iteration()
@@ -86,9 +96,10 @@ class _Fit:
         )
         return np.asarray(values, dtype=np.float64)
 
-    def dump(self) -> dict[str, bytes]:
+    def dump(self, rounds: int | None = None) -> dict[str, bytes]:
+        kept = self.rounds if rounds is None else rounds
         return {
-            f"level_{i:03d}.txt": booster.model_to_string(num_iteration=-1).encode()
+            f"level_{i:03d}.txt": booster.model_to_string(num_iteration=kept or -1).encode()
             for i, booster in enumerate(self._boosters)
         }
 
@@ -134,6 +145,22 @@ class LightGBM:
         for content in files.values():
             total += lgb.Booster(model_str=content.decode()).feature_importance("gain")
         return total
+
+    def fit_mean(self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings) -> dict[str, bytes]:
+        frame, z, weights = rows
+        params = {**_base_params(settings, frame.rows), **_MEAN, "num_threads": settings.threads}
+        codes = [i for i, categorical in enumerate(frame.categorical) if categorical]
+        known = lgb.Dataset(frame.features, z, weight=weights, categorical_feature=codes, params=params)
+        watched = lgb.Dataset(ahead[0].features, ahead[1], reference=known, params=params)
+        patience = lgb.early_stopping(_MEAN_PATIENCE, verbose=False)
+        booster = lgb.train(params, known, _MEAN_ROUNDS, valid_sets=[watched], callbacks=[patience])
+        return {"mean.txt": booster.model_to_string(num_iteration=booster.best_iteration).encode()}
+
+    def load_mean(self, files: Mapping[str, bytes]) -> Callable[[Frame], Array]:
+        booster = lgb.Booster(model_str=files["mean.txt"].decode())
+        return lambda frame: (
+            np.asarray(booster.predict(frame.features), dtype=np.float64) if frame.rows else np.empty(0)
+        )
 
 
 MODEL = LightGBM()

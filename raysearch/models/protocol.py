@@ -59,14 +59,21 @@ class Fit(Protocol):
     def rounds(self) -> int:
         """Boosting rounds done."""
 
+    @property
+    def additive(self) -> bool:
+        """Whether its first rounds alone are a model: later trees are added to them and change none."""
+
     def advance(self, rounds: int) -> None:
         """Train until ``rounds`` boosting rounds are done."""
 
     def predict_watched(self) -> Array:
         """Return quantiles of the watched frame, [rows, levels], not put in order."""
 
-    def dump(self) -> dict[str, bytes]:
-        """Return the boosters in the library's own format, by file name."""
+    def dump(self, rounds: int | None = None) -> dict[str, bytes]:
+        """Return the boosters in the library's own format, by file name; of their first ``rounds`` rounds."""
+
+
+Known = tuple[Frame, Array, Array | None]  # rows, their modelled target [rows], how much each counts [rows]
 
 
 class QuantileModel(Protocol):
@@ -92,3 +99,9 @@ class QuantileModel(Protocol):
 
     def importance(self, files: Mapping[str, bytes], columns: int) -> Array:
         """Return the total gain of each feature column over all levels, [columns]."""
+
+    def fit_mean(self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings) -> dict[str, bytes]:
+        """Learn the mean by least squares, as many rounds as serve rows ``ahead`` with their target best."""
+
+    def load_mean(self, files: Mapping[str, bytes]) -> Callable[[Frame], Array]:
+        """Return a function from a frame to the mean [rows]."""

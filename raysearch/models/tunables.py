@@ -15,7 +15,8 @@ class Tunable:
 
     Attributes:
         rounds: the name of the parameter that says how many boosting rounds are trained.
-        defaults: the library's defaults of everything that may be searched or fixed.
+        defaults: the library's defaults of everything that may be searched or fixed, and of `location`,
+            which is raysearch's own: quantiles are learnt around a mean learnt by least squares.
         reserved: parameters that raysearch sets itself, with the setting to use in their place.
         words: the values that a parameter of words can take.
         unlimited: parameters whose default stands for "no limit", not for a small number.
@@ -76,6 +77,7 @@ _LIGHTGBM = Tunable(
         "num_grad_quant_bins": 4,
         "quant_train_renew_leaf": False,
         "boost_from_average": True,
+        "location": False,
     },
     reserved={
         "objective": "quantile, for the levels of --levels",
@@ -118,6 +120,7 @@ _XGBOOST = Tunable(
         "max_cat_to_onehot": 4,
         "max_cat_threshold": 64,
         "multi_strategy": "one_output_per_tree",
+        "location": False,
     },
     reserved={
         "objective": "reg:quantileerror, for the levels of --levels",

@@ -10,11 +10,13 @@ import numpy as np
 import xgboost as xgb
 
 from raysearch.metrics import Array
-from raysearch.models.protocol import FitSettings, Frame
+from raysearch.models.location import PARAMETER as LOCATION
+from raysearch.models.protocol import FitSettings, Frame, Known
 from raysearch.models.tunables import TUNABLE
 
 _FILE = "model.ubj"
 _ROUNDS = TUNABLE["xgboost"].rounds
+_MEAN_ROUNDS, _MEAN_PATIENCE = 400, 20
 
 
 def _types(frame: Frame) -> list[str]:
@@ -22,10 +24,12 @@ def _types(frame: Frame) -> list[str]:
 
 
 class _Fit:
+    additive = True
+
     def __init__(
         self, binned: xgb.QuantileDMatrix, params: Mapping[str, Any], settings: FitSettings, watched: Frame
     ) -> None:
-        own = {k: v for k, v in params.items() if k != _ROUNDS}
+        own = {k: v for k, v in params.items() if k not in (_ROUNDS, LOCATION)}
         self._train = binned
         # Watched rows need some label for the booster to accept them; it is never read.
         self._watched = xgb.DMatrix(
@@ -63,8 +67,9 @@ class _Fit:
         values = np.asarray(self._booster.predict(self._watched), dtype=np.float64)
         return values.reshape(self._shape)
 
-    def dump(self) -> dict[str, bytes]:
-        return {_FILE: bytes(self._booster.save_raw("ubj"))}
+    def dump(self, rounds: int | None = None) -> dict[str, bytes]:
+        kept = self._booster if rounds is None or rounds == self.rounds else self._booster[:rounds]
+        return {_FILE: bytes(kept.save_raw("ubj"))}
 
 
 class XGBoost:
@@ -111,6 +116,44 @@ class XGBoost:
         for name, gain in _load(files).get_score(importance_type="total_gain").items():
             total[int(name.removeprefix("f"))] = float(np.sum(gain))
         return total
+
+    def fit_mean(self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings) -> dict[str, bytes]:
+        frame, z, weights = rows
+        shared: dict[str, Any] = {"enable_categorical": True, "nthread": settings.threads}
+        known = xgb.QuantileDMatrix(frame.features, z, weight=weights, feature_types=_types(frame), **shared)
+        watched = xgb.QuantileDMatrix(
+            ahead[0].features, ahead[1], feature_types=_types(ahead[0]), ref=known, **shared
+        )
+        booster = xgb.train(
+            {
+                "objective": "reg:squarederror",
+                "tree_method": "hist",
+                "device": "cuda" if settings.gpu else "cpu",
+                "learning_rate": 0.1,
+                "subsample": 0.8,
+                "colsample_bytree": 0.6,
+                "nthread": settings.threads,
+                "seed": settings.seed,
+                "verbosity": 0,
+            },
+            known,
+            _MEAN_ROUNDS,
+            evals=[(watched, "ahead")],
+            early_stopping_rounds=_MEAN_PATIENCE,
+            verbose_eval=False,
+        )
+        return {_FILE: bytes(booster[: booster.best_iteration + 1].save_raw("ubj"))}
+
+    def load_mean(self, files: Mapping[str, bytes]) -> Callable[[Frame], Array]:
+        booster = _load(files)
+
+        def predict(frame: Frame) -> Array:
+            if not frame.rows:
+                return np.empty(0)
+            rows = xgb.DMatrix(frame.features, feature_types=_types(frame), enable_categorical=True)
+            return np.asarray(booster.predict(rows), dtype=np.float64)
+
+        return predict
 
 
 def _load(files: Mapping[str, bytes]) -> xgb.Booster:

@@ -44,6 +44,14 @@ class Parameter:
             clipped = clipped if clipped <= self.high + 1e-12 else clipped - self.step
         return round(clipped) if self.kind == "int" else float(clipped)
 
+    def holds(self, value: Any) -> bool:
+        """Tell whether ``value`` is a point of this dimension."""
+        if self.kind == "choice":
+            return any(value == choice and type(value) is type(choice) for choice in self.choices)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return math.isclose(self.nearest_to(value), value, rel_tol=1e-12)
+
     def _nearest_choice(self, value: Any) -> Any:
         if value in self.choices:
             return self.choices[self.choices.index(value)]
@@ -59,12 +67,14 @@ class Space:
 
     Attributes:
         content: the plain values that it was read from, for ``parse_space``.
+        start: points to try before any is sampled; what one leaves out is sampled.
     """
 
     model: str
     parameters: tuple[Parameter, ...]
     fixed: Mapping[str, Any]
     content: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    start: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,15 @@ class SearchSpace:
                     params[self._name(space, parameter.name)] = parameter.nearest_to(shown)
             points.append(DefaultPoint(params, space.model, fit_params))
         return points
+
+    def start_points(self) -> list[dict[str, Any]]:
+        """Return the spaces' own points to be tried before anything is sampled, as sampled parameters."""
+        return [
+            ({"model": space.model} if self.joined else {})
+            | {self._name(space, name): value for name, value in point.items()}
+            for space in self.spaces
+            for point in space.start
+        ]
 
     def _exists(self, space: Space, parameter: Parameter, params: Mapping[str, Any]) -> bool:
         met = (params.get(self._name(space, other)) in allowed for other, allowed in parameter.when.items())

@@ -15,7 +15,7 @@ from raysearch.space.dimensions import Parameter, SearchSpace, Space
 from raysearch.yaml_text import YamlError, read_yaml
 
 _KEYS = ("type", "low", "high", "log", "step", "choices", "when")
-_SECTIONS = ("model", "parameters", "fixed")
+_SECTIONS = ("model", "parameters", "fixed", "start")
 
 
 def load_space(model: str, source: str | None = None) -> SearchSpace:
@@ -112,8 +112,31 @@ def parse_space(content: Any, model: str | None = None, about: str = "") -> Spac
             _check_values(parameter, tunable, problems)
             parameters.append(parameter)
     _check_rounds(tunable, parameters, fixed, problems)
+    start = _parse_start(content.get("start"), parameters, problems)
     problems.raise_as(SpaceError)
-    return Space(named, tuple(parameters), fixed, {**content, "model": named})
+    return Space(named, tuple(parameters), fixed, {**content, "model": named}, start)
+
+
+def _parse_start(
+    points: Any, parameters: Sequence[Parameter], problems: Problems
+) -> tuple[Mapping[str, Any], ...]:
+    """Return the points to be tried before any is sampled: what one leaves out is sampled."""
+    if points is None:
+        return ()
+    if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
+        problems.add(f"start: got {reprlib.repr(points)}, must be a list of points, {{parameter: value}}")
+        return ()
+    known = {parameter.name: parameter for parameter in parameters}
+    for point in points:
+        for name, value in point.items():
+            if name not in known:
+                told = (
+                    f"start: {name!r} is not searched{nearest(str(name), known)} (searched: {listing(known)})"
+                )
+                problems.add(told)
+            elif not known[name].holds(value):
+                problems.add(f"start: {name}: {value!r} lies outside what is searched")
+    return tuple({str(name): value for name, value in point.items()} for point in points)
 
 
 def _parse_fixed(fixed: Any, tunable: Tunable, problems: Problems) -> dict[str, Any]:

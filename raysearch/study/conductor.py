@@ -169,7 +169,7 @@ class Conductor:
         return not stop
 
     def finished(self, key: str, rung: Rung, files: Files | None = None) -> None:
-        """Note that a trial has trained all its rounds; ``files`` is its model where it was sent along."""
+        """Note that a trial has trained all that it will; ``files`` is its model where it was sent along."""
         if not math.isfinite(rung.score):
             self.failed(key, _not_finite(rung))
             return
@@ -230,7 +230,7 @@ class Conductor:
         return self._good + self._failed
 
     def _end(self, proposal: Proposal, state: str, rung: Rung | None, reason: str = "") -> None:
-        history = tuple(self._history.pop(proposal.key))
+        history = tuple(sorted(self._history.pop(proposal.key), key=lambda rung: rung.step))
         self._running.pop(proposal.key)
         self._stopping.pop(proposal.key, None)
         now = time.time()

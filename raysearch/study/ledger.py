@@ -79,6 +79,9 @@ class Ledger:
             for point in space.default_points()[known:]:  # a kill can come between two of them
                 about = {"default": True, "fit_params": dict(point.fit_params)}
                 study.enqueue_trial(dict(point.params), user_attrs={_ATTRIBUTE: about})
+            begun = sum(bool(about.get("start")) for about in attributes)
+            for params in space.start_points()[begun:]:
+                study.enqueue_trial(params, user_attrs={_ATTRIBUTE: {"start": True}})
             return cls(study, space)
 
     @property

@@ -15,6 +15,7 @@ NARROW = {
         "feature_fraction": ("float", 0.5, 1.0),
         "bagging_fraction": ("float", 0.5, 1.0),
         "num_boost_round": ("int", 50, 500),
+        "location": ("choice", 0, 0),
     },
     "xgboost": {
         "max_depth": ("int", 3, 15),
@@ -22,6 +23,7 @@ NARROW = {
         "subsample": ("float", 0.5, 1.0),
         "colsample_bytree": ("float", 0.5, 1.0),
         "n_estimators": ("int", 50, 500),
+        "location": ("choice", 0, 0),
     },
 }
 
@@ -266,3 +268,29 @@ def test_a_range_ends_at_its_last_step():
         num_leaves={"low": 10, "high": 99, "step": 20}, lambda_l1={"low": 0.1, "high": 0.35, "step": 0.1}
     )
     assert [p.high for p in made.parameters] == [90, pytest.approx(0.3)]
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost", "lightgbm_wide", "xgboost_wide"])
+def test_the_shipped_spaces_begin_with_a_good_guess(name):
+    found = load_space(name.removesuffix("_wide"), name)
+    (point,) = found.start_points()
+    assert point["location"] is True
+    assert point["learning_rate"] == 0.05
+
+
+def test_points_to_begin_with_lie_inside_the_space():
+    searched = {"parameters": {"max_depth": {"low": 1, "high": 9}, "extra_trees": {"choices": [True, False]}}}
+    good = parse_space({**searched, "start": [{"max_depth": 3}, {"extra_trees": True}]}, "lightgbm")
+    assert good.start == ({"max_depth": 3}, {"extra_trees": True})
+    assert parse_space(good.content).start == good.start
+    for point, told in [
+        ({"max_depth": 10}, "start: max_depth: 10 lies outside what is searched"),
+        ({"max_depth": 2.5}, "lies outside"),
+        ({"max_depth": True}, "lies outside"),
+        ({"extra_trees": 1}, "lies outside"),
+        ({"max_dept": 2}, "'max_dept' is not searched; did you mean 'max_depth'?"),
+        (3, "must be a list of points"),
+    ]:
+        with pytest.raises(SpaceError) as caught:
+            parse_space({**searched, "start": [point]}, "lightgbm")
+        assert told in str(caught.value)

@@ -11,7 +11,7 @@ from study_made_up import begin, by_rate, limits, made_up_reports, same, small_j
 from raysearch.models import get_model
 from raysearch.study import inline
 from raysearch.study.inline import run_inline
-from raysearch.trial import Report
+from raysearch.trial import Report, unpack
 
 
 def run(study):
@@ -41,7 +41,7 @@ def test_a_small_study_trains_for_real_and_keeps_the_best_model(tmp_path):
     table, _ = small_job()
     from raysearch.models import Frame
 
-    predict = get_model("lightgbm").load(study.kept.get(best.key), (0.1, 0.5, 0.9))
+    predict = get_model("lightgbm").load(unpack(study.kept.get(best.key))[0], (0.1, 0.5, 0.9))
     assert predict(Frame(table.select(["f0", "f1"]), (False, False))).shape == (240, 3)
 
 

@@ -1,0 +1,73 @@
+"""Which of the trials that were paid for are the model together, and with which weights.
+
+Greedy selection with replacement (Caruana et al., 2004): begin with the best, add the trial that helps the
+mean most, again and again, until none helps. Arrays: `raws` is [trials, rows, levels], what each trial's
+boosters say of rows that they were not fitted on, on their scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from raysearch.calibration import Folds, Ints
+from raysearch.metrics import Array
+
+_STEPS = 20  # at most; each weight is a multiple of one over the steps made
+_ROWS = 10_000  # that weights are chosen on, at most: more cost seconds and change little
+_LEAST_GAIN = 1e-4  # share of the loss below which one more step is not worth it
+
+Loss = Callable[[Array, Ints], float]  # of quantiles [rows, levels] of the rows with these numbers
+
+
+def choose_weights(loss: Loss, raws: Array, rows: Ints, most: int, costs: Sequence[float] = ()) -> Array:
+    """Return the weight of each trial [trials], summing to 1.
+
+    Args:
+        loss: what to make small.
+        raws: the best trial first.
+        rows: numbers of the rows to choose by.
+        most: trials that may have a weight.
+        costs: of each trial, with 1 for what all together may cost; the first trial is taken in any case.
+    """
+    rows = rows[:: -(-len(rows) // _ROWS)] if len(rows) else rows
+    said = raws[:, rows]
+    counts = np.zeros(len(raws), dtype=np.int64)
+    counts[0] = 1
+    total, lowest = said[0].copy(), loss(said[0], rows)
+    for step in range(2, _STEPS + 1):
+        tried = {i: loss((total + said[i]) / step, rows) for i in _allowed(counts, most, costs)}
+        best = min(tried, key=lambda i: tried[i])
+        if not tried[best] < lowest * (1.0 - _LEAST_GAIN):
+            break
+        counts[best] += 1
+        total, lowest = total + said[best], tried[best]
+    return np.asarray(counts / counts.sum())
+
+
+def _allowed(counts: Ints, most: int, costs: Sequence[float]) -> list[int]:
+    """Return the trials that can be added: all that have a weight, others while there is room for them."""
+    inside = np.flatnonzero(counts).tolist()
+    spent = sum(costs[i] for i in inside) if costs else 0.0
+    room = len(inside) < most
+    return [i for i in range(len(counts)) if counts[i] or (room and (not costs or spent + costs[i] <= 1.0))]
+
+
+def blend(weights: Array, raws: Array) -> Array:
+    """Return the weighted mean of the trials' quantiles, [rows, levels]."""
+    return np.asarray(np.tensordot(weights, raws, axes=1))
+
+
+def cross_fitted(choose: Callable[[Ints], Array], raws: Array, folds: Folds) -> Array:
+    """Return the mean of the trials' quantiles [rows, levels], no row having a say in its own weights.
+
+    Args:
+        choose: from the numbers of rows to the weights chosen by them.
+        folds: which rows tell of which; a row that none tells of gets the plain mean.
+    """
+    blended = np.asarray(raws.mean(axis=0))
+    for own, others in folds.pairs():
+        if len(others):
+            blended[own] = blend(choose(others), raws[:, own])
+    return blended

@@ -1,0 +1,164 @@
+"""Location first: where the target lies is learnt by least squares, and the quantiles learn what is left.
+
+Pinball loss tells a booster only on which side of a quantile a row lies, squares also how far away, so that
+far fewer trees find the middle of a target. The training rows are cut into stretches; what a least-squares
+model of the others says of a stretch is subtracted from its targets, and is one more feature, with which
+quantiles can widen or narrow (stacked generalisation, Wolpert 1992). Rows that are not trained on get the
+models' mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from raysearch.metrics import Array
+from raysearch.models.protocol import Fit, FitSettings, Frame, QuantileModel, join
+
+PARAMETER = "location"  # the tunable that asks for it
+_STRETCHES = 4
+_FEWEST_ROWS = 100  # below, a stretch holds too few rows to tell when to stop
+_PREFIX = "location_{:02d}."
+
+
+@dataclass(frozen=True)
+class Location:
+    """What least squares say of the rows of one training.
+
+    Attributes:
+        files: of the model of each stretch, behind its number.
+        learnt: of the training rows, each by a model that has not seen it [rows].
+        watched: of the rows to score on [rows].
+    """
+
+    files: Mapping[str, bytes]
+    learnt: Array
+    watched: Array
+
+
+def wants_location(params: Mapping[str, Any]) -> bool:
+    """Tell whether a trial's parameters ask for a location model."""
+    return bool(params.get(PARAMETER, False))
+
+
+def locate(
+    model: QuantileModel,
+    frame: Frame,
+    z: Array,
+    watched: Frame,
+    settings: FitSettings,
+    weights: Array | None = None,
+) -> Location | None:
+    """Fit the location models of training rows; None where these are too few.
+
+    Stretches are contiguous: rows that stand together, in time or of one group, tell of each other.
+
+    Args:
+        z: the modelled target [rows].
+        weights: how much each row counts [rows]; None: all alike.
+    """
+    if frame.rows < _FEWEST_ROWS:
+        return None
+    learnt, said = np.empty(frame.rows), np.zeros(watched.rows)
+    files: dict[str, bytes] = {}
+    edges = np.linspace(0, frame.rows, _STRETCHES + 1).astype(int).tolist()
+    for i, (start, stop) in enumerate(pairwise(edges)):
+        others = [part for part in ((0, start), (stop, frame.rows)) if part[0] < part[1]]
+
+        def of_others(values: Array, parts: Sequence[tuple[int, int]] = tuple(others)) -> Array:
+            return np.concatenate([values[slice(*part)] for part in parts])
+
+        rows = join([frame.slice(*part) for part in others])
+        own = model.fit_mean(
+            (rows, of_others(z), None if weights is None else of_others(weights)),
+            (frame.slice(start, stop), z[start:stop]),
+            settings,
+        )
+        predict = model.load_mean(own)
+        learnt[start:stop] = predict(frame.slice(start, stop))
+        said += predict(watched) / _STRETCHES
+        files.update({_PREFIX.format(i) + name: data for name, data in own.items()})
+    return Location(files, learnt, said)
+
+
+def with_location(frame: Frame, said: Array) -> Frame:
+    """Return the frame with what the location models say [rows] as its last column."""
+    import pyarrow as pa
+
+    name = f"f{frame.features.num_columns}"
+    return Frame(frame.features.append_column(name, pa.array(said)), (*frame.categorical, False))
+
+
+class LocatedFit:
+    """A training of quantiles around a location."""
+
+    def __init__(self, fit: Fit, location: Location) -> None:
+        self._fit, self._location = fit, location
+
+    @property
+    def rounds(self) -> int:
+        return self._fit.rounds
+
+    @property
+    def additive(self) -> bool:
+        return self._fit.additive
+
+    def advance(self, rounds: int) -> None:
+        self._fit.advance(rounds)
+
+    def predict_watched(self) -> Array:
+        return self._fit.predict_watched() + self._location.watched[:, None]
+
+    def dump(self, rounds: int | None = None) -> dict[str, bytes]:
+        return {**self._fit.dump(rounds), **self._location.files}
+
+
+def load_located(
+    model: QuantileModel, files: Mapping[str, bytes], levels: Sequence[float]
+) -> Callable[[Frame], Array]:
+    """Return a function from a frame to quantiles [rows, levels], not put in order.
+
+    Raises:
+        ValueError: when the boosters are of another number of levels.
+    """
+    own, means = _parted(files)
+    quantiles = model.load(own, levels)
+    if not means:
+        return quantiles
+    predictors = [model.load_mean(part) for part in means]
+
+    def predict(frame: Frame) -> Array:
+        said = np.asarray(np.mean([predictor(frame) for predictor in predictors], axis=0))
+        return np.asarray(quantiles(with_location(frame, said)) + said[:, None])
+
+    return predict
+
+
+def located_importance(model: QuantileModel, files: Mapping[str, bytes], columns: int) -> Array:
+    """Return each feature's share of the gain [columns]: what location gains is its own features' doing."""
+    own, means = _parted(files)
+    if not means:
+        return _shares(model.importance(own, columns))
+    gains = _shares(model.importance(own, columns + 1))
+    behind = np.mean([_shares(model.importance(part, columns)) for part in means], axis=0)
+    # The quantiles' trees see what location left over: it counts as much as all of them.
+    return _shares(gains[:columns] + (1.0 + gains[columns]) * behind)
+
+
+def _shares(gains: Array) -> Array:
+    return gains / gains.sum() if gains.sum() > 0 else gains
+
+
+def _parted(files: Mapping[str, bytes]) -> tuple[dict[str, bytes], list[dict[str, bytes]]]:
+    """Return the files of the quantiles, and those of each location model."""
+    means = []
+    for i in range(_STRETCHES):
+        start = _PREFIX.format(i)
+        part = {name.removeprefix(start): data for name, data in files.items() if name.startswith(start)}
+        means += [part] * bool(part)
+    own = {name: data for name, data in files.items() if not name.startswith(_PREFIX.split("{")[0])}
+    return own, means
