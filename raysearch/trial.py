@@ -14,6 +14,7 @@ from raysearch.calibration import Folds, cross_calibrated
 from raysearch.data import Transform
 from raysearch.metrics import Array, score_metrics, with_prefix
 from raysearch.models import Fit, FitSettings, FoldFit, Frame, get_model, join
+from raysearch.objectives import PINBALL, Objective, objective_metrics
 from raysearch.records import FoldRows, Rung
 
 TARGET, ANCHOR, GROUP = "target", "anchor", "group"
@@ -31,6 +32,7 @@ class Recipe:
         folds: which of the rows to score on calibrate which.
         calibrate: how, see ``raysearch.calibration``.
         part: "valid" or "test", the prefix of the scores' names.
+        objectives: what the trial is scored by; the first one is its score.
     """
 
     categorical: tuple[bool, ...]
@@ -40,6 +42,7 @@ class Recipe:
     folds: Folds
     calibrate: str = "marginal"
     part: str = "valid"
+    objectives: tuple[Objective, ...] = (PINBALL,)
 
 
 @dataclass(frozen=True)
@@ -128,9 +131,13 @@ class Bench:
         q = self.quantiles(fit)
         if not np.isfinite(q).all():
             raise TrialError(f"the model predicts values that are not finite after {fit.rounds} rounds")
-        y = self.watched_y[self.recipe.folds.told]
-        metrics = score_metrics(y, q, self.recipe.settings.levels)
-        return Rung(fit.rounds, metrics["pinball_loss_avg"], with_prefix(self.recipe.part, metrics))
+        y, objectives = self.watched_y[self.recipe.folds.told], self.recipe.objectives
+        levels = self.recipe.settings.levels
+        metrics = score_metrics(y, q, levels)
+        metrics |= objective_metrics(objectives, metrics, y, q, levels)
+        values = {objective.word: metrics[objective.metric] for objective in objectives}
+        score = next(iter(values.values()))
+        return Rung(fit.rounds, score, with_prefix(self.recipe.part, metrics), values)
 
 
 def run_trial(

@@ -82,7 +82,7 @@ def _seconds(config: Config, space: SearchSpace, cells: int, slots: int) -> floa
         rounds = space.max_rounds / 2 if space.max_rounds else TUNABLE[part.model].rounds_of({})
         trial += _NS[part.model] * 1e-9 * cells * rounds * len(search.levels) / len(space.spaces)
     trial /= config.compute.cpus_per_trial
-    share = 0.6 if search.scheduler == "asha" else 1.0
+    share = 0.6 if config.early_stopping == "asha" else 1.0
     total = trial * share * (search.trials or 1e9) / slots
     return min(total, search.time_budget_s or float("inf"))
 
