@@ -122,6 +122,11 @@ def _known(name: str) -> str:
     raise ValueError(f"got {name!r}, must be one of {listing(known)}{nearest(name, known)}")
 
 
+def titles(words: Sequence[str]) -> dict[str, str]:
+    """Return by word of each objective what it is called."""
+    return {objective.word: objective.title for objective in parse_objectives(",".join(words))}
+
+
 def unmet(objectives: Sequence[Objective], levels: Sequence[float]) -> str:
     """Return in words what keeps the objectives from being told of these levels; "" where nothing does."""
     held = [nominal_name(nominal) for _, _, nominal in interval_pairs(levels)]

@@ -24,7 +24,7 @@ from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array, compare, crossing_rate, evaluate, pinball_losses
 from raysearch.objectives import objective_metrics
 from raysearch.records import Comparison, Evaluation, StudyResult, TrialResult
-from raysearch.report import ReportMaterial, ranked, write_leaderboard, write_report
+from raysearch.report import ReportMaterial, ranked, write_front, write_leaderboard, write_report
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger, parameter_importance
 from raysearch.tracking import Tracker
@@ -266,6 +266,7 @@ def _write_report(
     result, told, final = material
     trials = _in_order(ledger.results)
     write_leaderboard(trials, job.paths.artifacts / "leaderboard.csv")
+    write_front(result.pareto, job.paths.artifacts / "pareto.csv")
     write_report(
         ReportMaterial(
             result=result,
