@@ -103,7 +103,7 @@ def tune(
             "time_budget_s": time_budget_s,
             "patience": patience,
             "seed": seed,
-            "objective": objective if isinstance(objective, str | None) else ",".join(objective),
+            "objective": _joined(objective),
             "pick": pick,
         },
         "compute": {"address": address},
@@ -155,6 +155,12 @@ def _text(path: str | os.PathLike[str] | None) -> str | None:
 def _names(columns: Sequence[str] | None) -> list[str] | None:
     """Return column names as a list; a single text is one name, not its letters."""
     return None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+
+
+def _joined(objective: str | Sequence[str] | None) -> Any:
+    """Return several objectives as one text; what is neither is refused with the settings."""
+    listed = isinstance(objective, Iterable) and not isinstance(objective, str)
+    return ",".join(map(str, objective)) if objective is not None and listed else objective
 
 
 def _numbers(levels: Sequence[float]) -> list[Any]:

@@ -87,6 +87,7 @@ class TerminalDisplay:
             "patience": "no gain for the trials of --patience",
             "failures": "too many trials failed",
             "interrupt": "interrupted: keeping the best so far",
+            "pick": "no more are asked for",
         }
         self._console.print(f"{self._words(left=False)}; {reasons.get(stopped_by, stopped_by)}")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from raysearch.config import Config
 from raysearch.data import prepare
+from raysearch.flow.choosing import refuse_number
 from raysearch.flow.places import knock, with_ledger
 from raysearch.models import TUNABLE
 from raysearch.records import DataQuality, DatasetFacts
@@ -49,6 +50,7 @@ def check(config: Config, table: Any = None) -> Plan:
     Raises:
         RaysearchError: as ``tune`` would.
     """
+    refuse_number(config)
     space = load_space(config.search.model, config.search.space)
     knock(with_ledger(config))
     Home(config.study.home).check_free(config.study.name)

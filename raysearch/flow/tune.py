@@ -256,7 +256,7 @@ def _search(
 
             where = (cluster, job.config.compute)
             run_on_ray(conductor, ledger.study, job.space, (table, recipe), where)
-    display.search_ends(conductor.stopped_by)
+    display.search_ends("pick" if job.picks_only else conductor.stopped_by)
 
 
 def _begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None) -> SearchBegins:

@@ -11,7 +11,7 @@ import pytest
 
 import raysearch
 from raysearch.errors import ConfigError, StudyError
-from raysearch.flow import list_studies, open_study, resume
+from raysearch.flow import check, list_studies, open_study, resume
 from raysearch.flow.study import to_json
 from raysearch.metrics import weighted_interval_score
 from raysearch.pareto import dominates
@@ -107,9 +107,11 @@ def test_a_bound_that_no_trial_holds_is_told(study, table):
     assert note.startswith("No trial holds coverage_gap<=-1: trial ")
 
 
-def test_a_trial_that_has_not_finished_cannot_be_picked(study, table):
+def test_a_trial_that_has_not_finished_cannot_be_picked(study, table, settings):
     with pytest.raises(ConfigError, match="resume NAME --pick 3"):
         study(table, search__objective=SEVERAL, search__pick="3")
+    with pytest.raises(ConfigError, match="resume NAME --pick 3"):
+        check(settings(search__objective=SEVERAL, search__pick="3"), table)
     assert not Path("studies/s").exists()
     done = study(table, search__objective=SEVERAL)
     front = ", ".join(str(trial.number) for trial in done.result.pareto)
@@ -148,6 +150,8 @@ def test_objectives_from_python(table, settings):
         study="p",
     )
     assert done.best.objectives["width_50"] == min(t.objectives["width_50"] for t in done.trials)
+    with pytest.raises(ConfigError, match="got '5', must be one of"):
+        raysearch.tune(table, target="demand", objective=5)
     number = done.trials[0].number
     assert raysearch.resume("p", pick=number).best.number == number
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import optuna
 import pytest
 from optuna.trial import TrialState
-from study_made_up import limits, propose, small_job, small_space
+from study_made_up import limits, propose, same, small_job, small_space
 
 from raysearch.objectives import parse_objectives
 from raysearch.pareto import Pick
@@ -104,7 +106,7 @@ def test_a_value_that_is_not_finite_is_a_failure(tmp_path):
 def test_tpe_searches_over_several_objectives(tmp_path):
     study = Study(tmp_path, trials=14)
     table, recipe = small_job()
-    recipe = recipe.__class__(**{**vars(recipe), "objectives": parse_objectives("pinball,coverage_gap")})
+    recipe = dataclasses.replace(recipe, objectives=parse_objectives("pinball,coverage_gap"))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     run_inline(study.conductor, study.ledger, study.space, table, recipe)
     assert study.conductor.stopped_by == "trials"
@@ -127,3 +129,21 @@ def test_a_ledger_from_before_objectives_goes_on(tmp_path):
     conductor = Conductor(again, limits(3), KeptModels(tmp_path / "kept"))
     assert conductor.best.score == 1.5
     assert again.results[0].history == (Rung(4, 1.5, {"valid_pinball_loss_avg": 1.5}),)
+
+
+@pytest.mark.slow
+def test_on_ray_several_objectives_find_bit_for_bit_what_the_inline_twin_finds(tmp_path, local_ray):
+    from study_on_ray import left_behind, run
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    table, recipe = small_job()
+    recipe = dataclasses.replace(recipe, objectives=parse_objectives("pinball,coverage_gap"))
+    here, there = Study(tmp_path / "a", trials=13), Study(tmp_path / "b", trials=13)
+    run_inline(here.conductor, here.ledger, here.space, table, recipe)
+    run(there, slots=1, job=(table, recipe))
+    for one, other in zip(here.ledger.results, there.ledger.results, strict=True):
+        assert same(one, other) and one.objectives == other.objectives
+    assert there.conductor.best.number == here.conductor.best.number
+    assert there.kept.get(there.conductor.best.key) == here.kept.get(here.conductor.best.key)
+    assert left_behind(local_ray) == []
