@@ -32,6 +32,8 @@ def tune(
     transform: str | None = None,
     space: str | os.PathLike[str] | None = None,
     seed: int | None = None,
+    objective: str | Sequence[str] | None = None,
+    pick: str | int | None = None,
     address: str | None = None,
     study: str | None = None,
     home: str | os.PathLike[str] | None = None,
@@ -59,6 +61,10 @@ def tune(
         transform: "none", "log", "log1p" or "asinh" of the target is what is modelled.
         space: the search space: a YAML file, the name of a shipped one, or "wide".
         seed: the same seed gives the same bits where one trial runs at a time.
+        objective: what trials are scored by: "pinball" (default), "wis", "crps", "interval_90", "width_90",
+            "coverage_gap", a sum such as "pinball + 0.5*coverage_gap", or several of them.
+        pick: which trial of several objectives' Pareto front becomes the model: "knee" (default), an
+            objective, or a bound such as "coverage_gap<=0.02"; of ``resume`` also a trial's number.
         address: a running Ray cluster; None: an own local Ray, or the one this process is connected to.
         study: the study's name; None: a readable one is made up.
         home: the directory or address where studies live (default "studies").
@@ -97,6 +103,8 @@ def tune(
             "time_budget_s": time_budget_s,
             "patience": patience,
             "seed": seed,
+            "objective": _joined(objective),
+            "pick": pick,
         },
         "compute": {"address": address},
         "tracking": {
@@ -120,6 +128,7 @@ def resume(
     *,
     trials: int | None = None,
     time_budget_s: float | None = None,
+    pick: str | int | None = None,
     display: Display | None = None,
 ) -> Study:
     """Go on with a study, also one that was killed; no finished trial runs again.
@@ -129,12 +138,13 @@ def resume(
         home: where it lives.
         trials: trials that the study is to have in all; None: as asked before.
         time_budget_s: seconds for this call.
+        pick: another choice from the Pareto front; alone it runs no trials.
 
     Raises:
         StudyError: when there is no such study, or another process runs it.
         DataError: when its table has changed.
     """
-    overrides = {"search": {"trials": trials, "time_budget_s": time_budget_s}}
+    overrides = {"search": {"trials": trials, "time_budget_s": time_budget_s, "pick": pick}}
     return resume_study(name, os.fspath(home), overrides, display)
 
 
@@ -145,6 +155,12 @@ def _text(path: str | os.PathLike[str] | None) -> str | None:
 def _names(columns: Sequence[str] | None) -> list[str] | None:
     """Return column names as a list; a single text is one name, not its letters."""
     return None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+
+
+def _joined(objective: str | Sequence[str] | None) -> Any:
+    """Return several objectives as one text; what is neither is refused with the settings."""
+    listed = isinstance(objective, Iterable) and not isinstance(objective, str)
+    return ",".join(map(str, objective)) if objective is not None and listed else objective
 
 
 def _numbers(levels: Sequence[float]) -> list[Any]:

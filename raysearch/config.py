@@ -23,6 +23,8 @@ from raysearch.config_rules import (
     is_study_name,
 )
 from raysearch.errors import ConfigError, Problems
+from raysearch.objectives import Objective, parse_objectives
+from raysearch.pareto import Pick, parse_pick
 from raysearch.shipped import shipped
 
 __all__ = [
@@ -90,6 +92,8 @@ class SearchConfig:
     seed: int
     refit: bool
     calibrate: str
+    objective: str = "pinball"
+    pick: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,22 @@ class Config:
             return self.search.calibrate
         by_time = self.split.by == "time" or (self.split.by == "auto" and self.data.time is not None)
         return "none" if by_time and self.split.cv == 1 else "marginal"
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What trials are scored by, the first one first."""
+        return parse_objectives(self.search.objective)
+
+    @property
+    def pick(self) -> Pick | None:
+        """How the model is chosen from the front of several objectives; None: there is one objective."""
+        words = [objective.word for objective in self.objectives]
+        return parse_pick(self.search.pick, words) if len(words) > 1 else None
+
+    @property
+    def early_stopping(self) -> str:
+        """The scheduler; "none" with several objectives: no single number tells which trials trail."""
+        return self.search.scheduler if len(self.objectives) == 1 else "none"
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Return plain sections of plain values, fit for YAML, JSON and ``make_config``."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysearch.addresses import hide_secrets
 from raysearch.errors import Problems, listing, nearest
+from raysearch.objectives import parse_objectives, unmet
+from raysearch.pareto import parse_pick
 
 if TYPE_CHECKING:
     from raysearch.config import ComputeConfig, Config, DataConfig, SearchConfig, StudyConfig
@@ -176,6 +178,7 @@ def _check_search(search: SearchConfig, problems: Problems) -> None:
     _check_choice("search.scheduler", search.scheduler, SCHEDULERS, problems)
     _check_choice("search.calibrate", search.calibrate, CALIBRATIONS, problems)
     check_levels(search.levels, problems)
+    _check_objective(search, problems)
     if search.trials is None and search.time_budget_s is None:
         problems.add("search.trials: give a number of trials, a time budget, or both")
     if search.trials is not None and search.trials < 1:
@@ -186,6 +189,28 @@ def _check_search(search: SearchConfig, problems: Problems) -> None:
         problems.add(f"search.patience: got {search.patience}, must be at least 1")
     if not 0 <= search.seed < 2**31:
         problems.add(f"search.seed: got {search.seed}, must be from 0 to 2147483647")
+
+
+def _check_objective(search: SearchConfig, problems: Problems) -> None:
+    try:
+        objectives = parse_objectives(search.objective)
+    except ValueError as error:
+        problems.add(f"search.objective: {error}")
+        return
+    if search.levels and (reason := unmet(objectives, search.levels)):
+        problems.add(f"search.objective: {reason}")
+    if search.pick is None:
+        return
+    if len(objectives) == 1:
+        problems.add(
+            f"search.pick: got {_told(search.pick)}, but a single objective has a best trial; give several, "
+            "e.g. --objective pinball,coverage_gap"
+        )
+        return
+    try:
+        parse_pick(search.pick, [objective.word for objective in objectives])
+    except ValueError as error:
+        problems.add(f"search.pick: {error}")
 
 
 def check_levels(levels: Sequence[float], problems: Problems) -> None:

@@ -79,11 +79,13 @@ class Rung:
     Attributes:
         step: boosting rounds done.
         metrics: flat names, in the target's original units, e.g. {"valid_pinball_loss_avg": 0.9}.
+        objectives: value by objective's word, e.g. {"pinball": 0.9}; the score is the first one's.
     """
 
     step: int
     score: float
     metrics: Mapping[str, float]
+    objectives: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,11 @@ class TrialResult:
         model: "lightgbm" or "xgboost".
         params: as sampled (with "model" and prefixed names where the library is part of the search).
         fit_params: as given to the library.
-        score: valid_pinball_loss_avg in the target's original units (lower is better); None when failed.
+        score: value of the first objective, lower is better; by default valid_pinball_loss_avg, in the
+            target's original units. None when failed.
         metrics: final metrics, flat names and sections.
         history: scores at the rungs.
+        objectives: final value by objective's word, in the order asked for; empty when failed.
         started_s, ended_s: seconds since the epoch.
     """
 
@@ -116,6 +120,7 @@ class TrialResult:
     ended_s: float
     reason: str = ""
     default: bool = False
+    objectives: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -179,6 +184,7 @@ class Comparison:
         gain_percent: by how much the tuned model's average pinball loss is lower.
         low_percent, high_percent: 95 % interval of the gain by a block bootstrap; None where there are too
             few independent blocks of rows for one.
+        objectives: by word of each objective other than pinball, the tuned model's value and the default's.
     """
 
     part: str
@@ -187,6 +193,7 @@ class Comparison:
     gain_percent: float
     low_percent: float | None
     high_percent: float | None
+    objectives: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def limits(self) -> tuple[float, float] | None:
@@ -205,6 +212,10 @@ class StudyResult:
         modelled_name: what that scale is called, e.g. "nav_log".
         stopped_by: "trials", "time", "patience", "failures" or "interrupt".
         wall_s: seconds of the whole command.
+        objectives: words of what trials were scored by.
+        pareto: with several objectives the trials that no other is better than by all, the best by the first
+            objective first; empty with a single one.
+        picked: how ``best`` was chosen among them, in words; empty with a single objective.
     """
 
     study: str
@@ -221,3 +232,6 @@ class StudyResult:
     wall_s: float
     modelled: Evaluation | None = None
     modelled_name: str | None = None
+    objectives: tuple[str, ...] = ("pinball",)
+    pareto: tuple[TrialResult, ...] = ()
+    picked: str = ""

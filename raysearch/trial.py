@@ -27,6 +27,7 @@ from raysearch.models import (
     wants_location,
     with_location,
 )
+from raysearch.objectives import PINBALL, Objective, objective_metrics
 from raysearch.records import FoldRows, Rung
 
 TARGET, ANCHOR, GROUP = "target", "anchor", "group"
@@ -47,6 +48,7 @@ class Recipe:
         folds: which of the rows to score on calibrate which.
         calibrate: how, see ``raysearch.calibration``.
         part: "valid" or "test", the prefix of the scores' names.
+        objectives: what the trial is scored by; the first one is its score.
     """
 
     categorical: tuple[bool, ...]
@@ -56,6 +58,7 @@ class Recipe:
     folds: Folds
     calibrate: str = "marginal"
     part: str = "valid"
+    objectives: tuple[Objective, ...] = (PINBALL,)
 
 
 @dataclass(frozen=True)
@@ -165,9 +168,13 @@ class Bench:
         q = self.quantiles(raw) if np.isfinite(raw).all() else raw
         if not np.isfinite(q).all():
             raise TrialError(f"the model predicts values that are not finite after {rounds} rounds")
-        y = self.watched_y[self.recipe.folds.told]
-        metrics = score_metrics(y, q, self.recipe.settings.levels)
-        return Rung(rounds, metrics["pinball_loss_avg"], with_prefix(self.recipe.part, metrics))
+        y, objectives = self.watched_y[self.recipe.folds.told], self.recipe.objectives
+        levels = self.recipe.settings.levels
+        metrics = score_metrics(y, q, levels)
+        metrics |= objective_metrics(objectives, metrics, y, q, levels)
+        values = {objective.word: metrics[objective.metric] for objective in objectives}
+        score = next(iter(values.values()))
+        return Rung(rounds, score, with_prefix(self.recipe.part, metrics), values)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -230,3 +232,33 @@ def test_study_names(name):
 )
 def test_no_study_names(name):
     assert not is_study_name(name)
+
+
+@pytest.mark.parametrize(
+    ("search", "told"),
+    [
+        (
+            {"objective": "interval_80"},
+            "search.objective: 'interval_80': the levels hold no interval of 80 %",
+        ),
+        ({"objective": "winkler"}, "search.objective: got 'winkler', must be one of 'pinball', 'wis'"),
+        ({"pick": "knee"}, "search.pick: got 'knee', but a single objective has a best trial"),
+        (
+            {"objective": "pinball,crps", "pick": "wis"},
+            "search.pick: got 'wis', must be 'knee'",
+        ),
+        ({"objective": "pinball,coverage_gap", "levels": [0.5]}, "needs two levels"),
+    ],
+)
+def test_an_objective_or_pick_that_cannot_be_is_refused(search, told):
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        load_config(flags={"search": search})
+
+
+def test_several_objectives_stop_no_trial_early_and_have_a_pick():
+    config = load_config(settings=["search.objective=pinball, coverage_gap", "search.pick=7"])
+    assert [objective.word for objective in config.objectives] == ["pinball", "coverage_gap"]
+    assert (config.early_stopping, config.pick.number) == ("none", 7)
+    single = load_config()
+    assert (single.early_stopping, single.pick) == ("asha", None)
+    assert [objective.word for objective in single.objectives] == ["pinball"]

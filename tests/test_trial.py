@@ -14,6 +14,7 @@ from raysearch.calibration import Folds, cross_calibrated, make_folds
 from raysearch.data import Transform
 from raysearch.metrics import pinball_loss_avg
 from raysearch.models import MODEL_NAMES, FitSettings, Frame, by_fold, get_model
+from raysearch.objectives import parse_objectives
 from raysearch.records import FoldRows
 from raysearch.trial import Bench, Recipe, TrialError, TrialSpec, reports, run_trial, rungs_for, unpack
 
@@ -172,6 +173,22 @@ def test_a_warm_place_gives_the_scores_of_a_fresh_one(model):
     assert told(spec(model), warm)[-1] == told(spec(model), Bench(*job()))[-1]
 
 
+def test_a_trial_is_scored_by_what_is_asked_for_and_always_tells_its_pinball_loss():
+    table, recipe = job(calibrate="marginal")
+    asked = parse_objectives("interval_80,pinball+coverage_gap")
+    found = told(spec(), Bench(table, replace(recipe, objectives=asked)))[-1].rung
+    plain = told(spec(), Bench(table, recipe))[-1].rung
+    metrics, loss = found.metrics, plain.score
+    assert metrics["valid_pinball_loss_avg"] == loss and plain.objectives == {"pinball": loss}
+    gap = abs(metrics["valid_coverage_80"] - 0.8)
+    assert metrics["valid_coverage_gap"] == pytest.approx(gap)
+    assert found.score == metrics["valid_interval_score_80"]
+    assert found.objectives == {
+        "interval_80": found.score,
+        "pinball+coverage_gap": pytest.approx(loss * (1 + gap)),
+    }
+
+
 def test_the_part_names_the_scores():
     table, recipe = job()
     names = told(spec(), Bench(table, replace(recipe, part="test")))[-1].rung.metrics
@@ -309,3 +326,69 @@ def test_quantiles_around_a_location_are_learnt_once_for_all_trials(model, monke
     assert first == second
     plain = told(spec(model, (20,), fit_params=slow), bench)[-1]
     assert first.rung.score < plain.rung.score, "twenty rounds of pinball loss alone are not there yet"
+
+
+def test_with_a_single_split_calibration_and_scoring_rows_swap():
+    """No row is scored by offsets that it has helped to find: its own truth does not move its quantiles."""
+    rows = ROWS - TRAIN
+    table, recipe = job(calibrate="marginal")
+    bench = Bench(table, recipe)
+    fit = bench.begin("lightgbm", {"num_leaves": 6})
+    fit.advance(3)
+    before = bench.quantiles(fit.predict_watched())
+    assert before.shape == (rows, 3), "every row is scored, whether it calibrates others or not"
+    for fold in range(5):
+        own = recipe.folds.of_row == fold
+        bench = Bench(_with_target(table, TRAIN + np.flatnonzero(own), 1e6), recipe)
+        fit = bench.begin("lightgbm", {"num_leaves": 6})
+        fit.advance(3)
+        after = bench.quantiles(fit.predict_watched())
+        np.testing.assert_array_equal(after[own], before[own])
+        assert (after[~own] > before[~own]).any(), "the others are calibrated by it"
+
+
+def test_with_folds_every_row_is_scored_by_a_model_and_a_calibration_that_never_saw_it():
+    table, recipe = job(calibrate="marginal")
+    edges = [(0, 100), (100, 200), (200, ROWS)]
+    fits = tuple(FoldRows(tuple(other for other in edges if other != own), own) for own in edges)
+    folded = replace(recipe, fits=fits, folds=Folds(np.repeat([0, 1, 2], 100)))
+
+    def raw(table):
+        fit = Bench(table, folded).begin("lightgbm", {"num_leaves": 6})
+        fit.advance(3)
+        return fit.predict_watched()
+
+    before, y = raw(table), table["target"].to_numpy()
+    calibrated = cross_calibrated("marginal", y, before, LEVELS, folded.folds)
+    for start, stop in edges:
+        changed = _with_target(table, np.arange(start, stop), 1e6)
+        after = raw(changed)
+        np.testing.assert_array_equal(after[start:stop], before[start:stop])
+        assert (np.delete(after, np.s_[start:stop], 0) != np.delete(before, np.s_[start:stop], 0)).any()
+        offset = cross_calibrated("marginal", changed["target"].to_numpy(), before, LEVELS, folded.folds)
+        np.testing.assert_array_equal(offset[start:stop], calibrated[start:stop])
+        assert (np.delete(offset, np.s_[start:stop], 0) > np.delete(calibrated, np.s_[start:stop], 0)).any()
+
+
+def test_in_time_only_rows_before_the_scored_ones_calibrate_them():
+    rows = ROWS - TRAIN
+    table, recipe = job(calibrate="marginal")
+    ordered = replace(recipe, folds=make_folds(rows, times=np.arange(rows)))
+
+    def quantiles(table):
+        bench = Bench(table, ordered)
+        fit = bench.begin("lightgbm", {"num_leaves": 6})
+        fit.advance(3)
+        return bench.quantiles(fit.predict_watched())
+
+    before, first = quantiles(table), int(ordered.folds.told[0])
+    for changed in (first, 40, 60):  # the target of this row and of all that come later
+        after = quantiles(_with_target(table, np.arange(TRAIN + changed, ROWS), 1e6))
+        np.testing.assert_array_equal(after[: changed - first + 1], before[: changed - first + 1])
+    assert (quantiles(_with_target(table, np.arange(TRAIN, TRAIN + first), 1e6)) > before).any()
+
+
+def _with_target(table, rows, value):
+    y = table["target"].to_numpy().copy()
+    y[rows] = value
+    return table.set_column(table.column_names.index("target"), "target", pa.array(y))

@@ -136,6 +136,21 @@ SEARCH_FLAGS = (
         "Shift quantiles to cover what they claim: auto, marginal, group, time or none (auto)",
         _SEARCH,
     ),
+    Flag(
+        "--objective",
+        "search.objective",
+        str,
+        "pinball, wis, crps, interval_90, width_90, coverage_gap; 'pinball+0.5*coverage_gap': a point of gap "
+        "costs 0.5 % of the loss; with commas: a Pareto front (default pinball)",
+        _SEARCH,
+    ),
+)
+PICK_FLAG = Flag(
+    "--pick",
+    "search.pick",
+    str,
+    "Of several objectives' front: knee, an objective, 'coverage_gap<=0.02' or a trial (default knee)",
+    _SEARCH,
 )
 BUDGET_FLAGS = (
     Flag(
@@ -220,6 +235,7 @@ TUNE_FLAGS = (
     *DATA_FLAGS,
     *SEARCH_FLAGS,
     *BUDGET_FLAGS,
+    PICK_FLAG,
     *PLACE_FLAGS,
     *STUDY_FLAGS,
     *RECORD_FLAGS,
@@ -234,7 +250,7 @@ AGAIN_FLAGS = tuple(
     replace(flag, text=_AGAIN[flag.setting]) for flag in (*DATA_FLAGS, *STUDY_FLAGS) if flag.setting in _AGAIN
 )
 RESUME_FLAGS = (
-    *(_as_before(flag) for flag in (*BUDGET_FLAGS, *PLACE_FLAGS, *RECORD_FLAGS)),
+    *(_as_before(flag) for flag in (*BUDGET_FLAGS, PICK_FLAG, *PLACE_FLAGS, *RECORD_FLAGS)),
     *AGAIN_FLAGS,
 )
 

@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from raysearch.cli.words import duration, number
+from raysearch.cli.words import duration, number, objectives_line
 from raysearch.flow.display import SearchBegins
 from raysearch.records import TrialResult
 
@@ -87,6 +87,7 @@ class TerminalDisplay:
             "patience": "no gain for the trials of --patience",
             "failures": "too many trials failed",
             "interrupt": "interrupted: keeping the best so far",
+            "pick": "no more are asked for",
         }
         self._console.print(f"{self._words(left=False)}; {reasons.get(stopped_by, stopped_by)}")
 
@@ -127,7 +128,8 @@ class TerminalDisplay:
         asked = f"/{about.trials}" if about and about.trials is not None else ""
         words = [f"trials {self._done}{asked}"]
         if self._best is not None:
-            words.append(f"best {number(self._best)}{self._gain()}")
+            named = f"{about.objectives[0]} " if about and len(about.objectives) > 1 else ""
+            words.append(f"best {named}{number(self._best)}{self._gain()}")
         if self._failed:
             words.append(f"{self._failed} failed")
         if self._running:
@@ -159,6 +161,8 @@ def _opening(about: SearchBegins) -> list[str]:
     rows = ", ".join(f"{part} {count:,}" for part, count in about.facts.split.items() if count)
     lines = [f"table: {escape(about.facts.name)}, {about.facts.rows:,} rows ({rows})"]
     lines += [f"[yellow]note: {escape(warning)}[/yellow]" for warning in about.quality.warnings]
+    if about.objectives != SearchBegins.objectives:
+        lines.append(escape(objectives_line(about.objectives)))
     if about.dashboard:
         lines.append(
             f"Ray dashboard: {about.dashboard} (if it asks for a token: `ray get-auth-token`), "

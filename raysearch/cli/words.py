@@ -15,11 +15,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from raysearch.addresses import hide_secrets
+from raysearch.cli.front import tell_front
 from raysearch.config import Config
 from raysearch.errors import resume_command
 from raysearch.flow.check import Plan
 from raysearch.flow.study import Study, StudyRow, plain
-from raysearch.records import Evaluation, Interval, StudyResult
+from raysearch.objectives import titles
+from raysearch.records import Evaluation, Interval, StudyResult, TrialResult
 from raysearch.report.verdict import miss_words, side_words, untuned
 from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, points, span
 from raysearch.report.wording import number as number
@@ -55,8 +57,10 @@ def tell_study(study: Study) -> None:
     console.print(f"\n[bold]{escape(result.study)}[/bold]: {counts}, in {duration(result.wall_s)}")
     _tell_gain(console, study)
     _tell_coverage(console, result)
+    tell_front(console, result, study.home)
     params = ", ".join(f"{name}={_short(value)}" for name, value in result.best.params.items())
-    console.print(f"best parameters (trial {result.best.number}, {result.best.model}): {escape(params)}")
+    chosen = "parameters picked" if result.pareto else "best parameters"
+    console.print(f"{chosen} (trial {result.best.number}, {result.best.model}): {escape(params)}")
     console.print(f"model: {escape(result.model_path)}")
     if result.report_path:
         console.print(f"report: {escape(result.report_path)}")
@@ -70,13 +74,13 @@ def tell_study(study: Study) -> None:
 
 def _tell_gain(console: Console, study: Study) -> None:
     result, comparison = study.result, study.result.comparison
-    best, default = result.best.score, result.default.score if result.default else None
-    same = untuned(result)
-    if best is not None:
-        line = f"validation pinball loss: {number(best)}"
-        if default and not same:
-            line += f", {_below(100 * (1 - best / default))} the untuned default's {number(default)}"
-        console.print(line)
+    same, named = untuned(result), titles(result.objectives)
+    mine, theirs = _by_objective(result.best), _by_objective(result.default)
+    for word, title in named.items():
+        value = mine.get(word, mine[""])
+        if value is not None:
+            default = None if same else theirs.get(word, theirs[""])
+            console.print(f"validation {escape(title)}: {number(value)}{_against(value, default)}")
     if comparison and comparison.part == "test":
         line = f"test pinball loss: {number(comparison.tuned)}"
         if math.isfinite(comparison.gain_percent) and not same:
@@ -85,11 +89,26 @@ def _tell_gain(console: Console, study: Study) -> None:
             line += f", {_below(comparison.gain_percent)} the untuned default's {number(comparison.default)} "
             line += f"({told or NO_GAIN_INTERVAL})"
         console.print(line)
+        for word, (tuned, default) in comparison.objectives.items():
+            told = _against(tuned, None if same else default)
+            console.print(f"test {escape(named.get(word, word))}: {number(tuned)}{told}")
     if same:
         console.print(same)
     if result.modelled:
         scale, loss = escape(str(result.modelled_name)), result.modelled.metrics["pinball_loss_avg"]
         console.print(f"{result.modelled.part} pinball loss on the scale of {scale}: {number(loss)}")
+
+
+def _by_objective(trial: TrialResult | None) -> dict[str, float | None]:
+    """Return a trial's values by their objectives' words, and its score under "" for want of one."""
+    return {"": trial.score, **trial.objectives} if trial else {"": None}
+
+
+def _against(value: float, default: float | None) -> str:
+    """Return how a value compares with the untuned default's; "" where there is none to compare with."""
+    if not default:
+        return ""
+    return f", {_below(100 * (1 - value / default))} the untuned default's {number(default)}"
 
 
 def _below(gain_percent: float) -> str:
@@ -150,6 +169,13 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def objectives_line(named: Sequence[str]) -> str:
+    """Return in words what trials are scored by."""
+    if len(named) == 1:
+        return f"trials are scored by: {named[0]}"
+    return f"Pareto front of: {', '.join(named)} (no trial is stopped early)"
+
+
 def plan_json(plan: Plan, config: Config) -> dict[str, Any]:
     """Return what ``check`` found as plain values."""
     return {
@@ -186,6 +212,7 @@ def tell_plan(plan: Plan, config: Config) -> None:
     trials = f"{config.search.trials} trials" if config.search.trials else "as many trials as the time allows"
     levels = ", ".join(f"{level:g}" for level in config.search.levels)
     console.print(f"would run: {trials} at levels {levels}, {plan.slots} at once")
+    console.print(escape(objectives_line([objective.title for objective in config.objectives])))
     console.print(
         f"likely time: about {duration(plan.seconds)} (order of magnitude), start and closing aside"
     )

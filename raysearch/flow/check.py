@@ -8,6 +8,7 @@ from typing import Any
 
 from raysearch.config import Config
 from raysearch.data import prepare
+from raysearch.flow.choosing import refuse_number
 from raysearch.flow.places import knock, with_ledger
 from raysearch.models import TUNABLE
 from raysearch.records import DataQuality, DatasetFacts
@@ -49,6 +50,7 @@ def check(config: Config, table: Any = None) -> Plan:
     Raises:
         RaysearchError: as ``tune`` would.
     """
+    refuse_number(config)
     space = load_space(config.search.model, config.search.space)
     knock(with_ledger(config))
     Home(config.study.home).check_free(config.study.name)
@@ -82,7 +84,7 @@ def _seconds(config: Config, space: SearchSpace, cells: int, slots: int) -> floa
         rounds = space.max_rounds / 2 if space.max_rounds else TUNABLE[part.model].rounds_of({})
         trial += _NS[part.model] * 1e-9 * cells * rounds * len(search.levels) / len(space.spaces)
     trial /= config.compute.cpus_per_trial
-    share = 0.6 if search.scheduler == "asha" else 1.0
+    share = 0.6 if config.early_stopping == "asha" else 1.0
     total = trial * share * (search.trials or 1e9) / slots
     return min(total, search.time_budget_s or float("inf"))
 

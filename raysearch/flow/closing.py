@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from raysearch.addresses import hide_secrets
 from raysearch.calibration import cross_calibrated
 from raysearch.errors import InterruptedStudyError, StudyError, resume_command
+from raysearch.flow.choosing import in_objectives, picked
 from raysearch.flow.display import Display
 from raysearch.flow.fitting import default_model, make_models, out_of_fold
 from raysearch.flow.job import Job
 from raysearch.flow.study import Study, to_json
 from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array, compare, crossing_rate, evaluate, pinball_losses
+from raysearch.objectives import objective_metrics
 from raysearch.records import Comparison, Evaluation, StudyResult, TrialResult
-from raysearch.report import ReportMaterial, ranked, write_leaderboard, write_report
+from raysearch.report import ReportMaterial, ranked, write_front, write_leaderboard, write_report
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger, parameter_importance
 from raysearch.tracking import Tracker
@@ -68,6 +70,7 @@ def close_study(
         display.phase("interrupted: keeping the search's own model")
         final, told, comparison, notes = _settle(job, conductor, display)
     evaluation, modelled = _evaluate(job, told)
+    notes = tuple(filter(None, (picked(job, ledger.results)[2], *notes)))
     final.save(job.paths.model)
     result = _result(job, conductor, ledger.results, (evaluation, modelled, comparison), tracker)
     _write_result(job, result)  # before what may fail and is worth less than the model
@@ -145,7 +148,8 @@ def _evaluate(job: Job, told: _Told) -> tuple[Evaluation, Evaluation | None]:
     def scored(y: Array, q: Array) -> Evaluation:
         found = evaluate(part, y, q, levels, groups, blocks)
         crossing = {"crossing_rate_before_ordering": crossing_rate(told.raw)}
-        return replace(found, metrics={**found.metrics, **crossing})
+        objectives = objective_metrics(job.config.objectives, found.metrics, y, np.sort(q, axis=1), levels)
+        return replace(found, metrics={**found.metrics, **objectives, **crossing})
 
     transform = job.dataset.transform
     if transform.kind == "none":
@@ -157,7 +161,8 @@ def _evaluate(job: Job, told: _Told) -> tuple[Evaluation, Evaluation | None]:
 def _compare(job: Job, tuned: _Told, default: _Told) -> Comparison:
     levels = job.config.search.levels
     losses = [pinball_losses(told.y, told.q, levels).mean(axis=1) for told in (tuned, default)]
-    return compare(job.scored_part, *losses, blocks=_blocks(job))
+    found = compare(job.scored_part, *losses, blocks=_blocks(job))
+    return replace(found, objectives=in_objectives(job, tuned.y, tuned.q, default.q))
 
 
 def _blocks(job: Job) -> NDArray[Any] | None:
@@ -212,6 +217,7 @@ def _result(
 ) -> StudyResult:
     evaluation, modelled, comparison = told
     states = [result.state for result in results]
+    leading, how, _ = picked(job, results)
     assert conductor.best is not None  # checked where the closing begins
     return StudyResult(
         study=job.about.name,
@@ -228,6 +234,9 @@ def _result(
         wall_s=job.clock.elapsed_s,
         modelled=modelled,
         modelled_name=job.dataset.transform.name(job.config.data.target or "") if modelled else None,
+        objectives=tuple(objective.word for objective in job.config.objectives),
+        pareto=leading,
+        picked=how,
     )
 
 
@@ -257,6 +266,7 @@ def _write_report(
     result, told, final = material
     trials = _in_order(ledger.results)
     write_leaderboard(trials, job.paths.artifacts / "leaderboard.csv")
+    write_front(result.pareto, job.paths.artifacts / "pareto.csv")
     write_report(
         ReportMaterial(
             result=result,

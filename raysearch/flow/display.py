@@ -19,6 +19,7 @@ class SearchBegins:
         trials: trials asked for; None where only time counts.
         time_budget_s: seconds for the whole command; None: no limit.
         deadline_s: the budget's end on ``time.monotonic``.
+        objectives: what trials are scored by, in words; the first one is their score.
     """
 
     study: str
@@ -31,6 +32,7 @@ class SearchBegins:
     trials: int | None
     time_budget_s: float | None
     deadline_s: float | None
+    objectives: tuple[str, ...] = ("pinball loss",)
 
 
 class Display(Protocol):

@@ -61,7 +61,11 @@ class Clock:
 
 @dataclass(frozen=True)
 class Job:
-    """A study that is ready to run."""
+    """A study that is ready to run.
+
+    Attributes:
+        picks_only: no trial is run; the model is chosen anew from those that have ended.
+    """
 
     config: Config
     space: SearchSpace
@@ -69,6 +73,7 @@ class Job:
     home: Home
     about: StudyAbout
     clock: Clock
+    picks_only: bool = False
 
     @property
     def paths(self) -> StudyPaths:
@@ -120,6 +125,7 @@ class Job:
             ),
             folds=self.dataset.folds,
             calibrate=self.config.calibration,
+            objectives=self.config.objectives,
         )
 
     def frame(self, part: str) -> Frame:

@@ -44,7 +44,7 @@ class Study:
 
     @property
     def best(self) -> TrialResult:
-        """The trial with the lowest score among those that trained all their rounds."""
+        """The finished trial with the lowest score, or the one picked from the front."""
         return self.result.best
 
     @property
@@ -62,15 +62,19 @@ class Study:
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
-        """All trials, best first: number, model, state, score, rounds, seconds and a column a parameter."""
+        """All trials, best first: number, model, state, score (the first objective), each objective, the
+        pinball loss, rounds, seconds and a column a parameter."""
         import pandas as pd
 
+        several = len(self.result.objectives) > 1
         rows = [
             {
                 "number": t.number,
                 "model": t.model,
                 "state": t.state,
-                "valid_pinball_loss_avg": t.score,
+                "score": t.score,
+                **{f"objectives.{word}": value for word, value in t.objectives.items() if several},
+                "valid_pinball_loss_avg": _pinball(t),
                 "rounds": t.rounds,
                 "seconds": t.seconds,
                 **{f"params.{k}": v for k, v in t.params.items()},
@@ -80,8 +84,13 @@ class Study:
         order = {"finished": 0, "stopped": 1, "failed": 2}
         table = pd.DataFrame(rows)
         return table.sort_values(
-            ["state", "valid_pinball_loss_avg"], key=lambda c: c.map(order) if c.name == "state" else c
+            ["state", "score"], key=lambda c: c.map(order) if c.name == "state" else c
         ).reset_index(drop=True)
+
+
+def _pinball(trial: TrialResult) -> float | None:
+    """Return a trial's pinball loss on the validation rows, whatever it was scored by; None when failed."""
+    return trial.metrics.get("valid_pinball_loss_avg", trial.score)
 
 
 def plain(value: Any) -> Any:
@@ -110,9 +119,12 @@ def to_json(result: StudyResult) -> dict[str, Any]:
             "model": result.best.model,
             "params": dict(result.best.params),
             "fit_params": dict(result.best.fit_params),
-            "valid_pinball_loss_avg": result.best.score,
+            **_scores_json(result.best),
         },
-        "default": {"valid_pinball_loss_avg": result.default.score} if result.default else None,
+        "default": _scores_json(result.default) if result.default else None,
+        "objectives": list(result.objectives),
+        "picked": result.picked or None,
+        "pareto": [{"number": t.number, "model": t.model, **_scores_json(t)} for t in result.pareto],
         # Without held-out rows there is no test to tell of; the validation's figures have their own name.
         "test": told if result.evaluation.part == "test" else None,
         "valid": told if result.evaluation.part == "valid" else None,
@@ -130,6 +142,14 @@ def to_json(result: StudyResult) -> dict[str, Any]:
         "wall_s": round(result.wall_s, 3),
     }
     return dict(plain(content))
+
+
+def _scores_json(trial: TrialResult) -> dict[str, Any]:
+    return {
+        "valid_pinball_loss_avg": _pinball(trial),
+        "score": trial.score,
+        "objectives": dict(trial.objectives),
+    }
 
 
 def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -158,7 +178,7 @@ class StudyRow:
 
     Attributes:
         state: "done", "running", or "unfinished" (killed or interrupted: ``resume`` goes on with it).
-        score: best valid_pinball_loss_avg; None where no trial has finished.
+        score: best score (by the first objective); None where no trial has finished.
     """
 
     name: str

@@ -14,6 +14,7 @@ from raysearch.addresses import hide_secrets
 from raysearch.config import Config, make_config
 from raysearch.data import prepare, read_table
 from raysearch.errors import DataError, InterruptedStudyError, TrackingError, resume_command
+from raysearch.flow.choosing import check_pick, picks_only, refuse_number
 from raysearch.flow.closing import close_study
 from raysearch.flow.display import Display, SearchBegins, Silent
 from raysearch.flow.environment import describe_environment
@@ -37,6 +38,7 @@ from raysearch.tracking import (
 _CONTINUED = (
     "trials",
     "patience",
+    "pick",
 )  # what a continued study is asked anew, also when it is continued once more
 
 
@@ -56,6 +58,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     clock = Clock.start(config.search.time_budget_s, spent_s)
     display = display or Silent()
     config = with_ledger(config)
+    refuse_number(config)
     space = load_space(config.search.model, config.search.space)
     knock(config)
     home = Home(config.study.home)
@@ -101,8 +104,9 @@ def resume(
     """Go on with a study to the asked number of trials, with all of its history.
 
     Args:
-        overrides: settings that change, by section: more trials, another budget, address or engine. What
-            decides which rows are scored how (data, split, levels) stays as it was.
+        overrides: settings that change, by section: more trials, another budget, address, engine or pick.
+            What decides which rows are scored how (data, split, levels, objective) stays as it was. A pick
+            without trials or a budget runs no trials.
 
     Raises:
         StudyError: when there is no such study, or its table has changed since.
@@ -131,7 +135,7 @@ def resume(
         )
     asked = {key: getattr(config.search, key) for key in _CONTINUED}
     kept = {**about.config, "search": {**about.config["search"], **asked}}
-    job = Job(config, space, dataset, place, replace(about, config=kept), clock)
+    job = Job(config, space, dataset, place, replace(about, config=kept), clock, picks_only(overrides or {}))
     return _run(job, display, lambda: place.update(job.about))
 
 
@@ -152,6 +156,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
         try:
             with no_interrupt_lost():
                 ledger = _open_ledger(job)
+                check_pick(job, ledger.results)
                 conductor = _conductor(job, ledger, (tracker, display))
             with _connected(job, conductor, display) as cluster:
                 with no_interrupt_lost():
@@ -190,7 +195,7 @@ def _start_record(tracker: Tracker, info: StudyInfo, begin: Callable[[], None]) 
 
 def _open_ledger(job: Job) -> Ledger:
     storage = open_storage(job.paths.ledger, job.config.study.ledger)
-    ledger = Ledger.open(storage, job.about.ledger_name, job.space)
+    ledger = Ledger.open(storage, job.about.ledger_name, job.space, len(job.config.objectives))
     ledger.use_sampler(make_sampler(job.space, job.config.search.seed, ledger.begun))
     return ledger
 
@@ -208,14 +213,16 @@ def _info(job: Job) -> StudyInfo:
 
 def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Conductor:
     search = job.config.search
+    ended = sum(result.state != "failed" for result in ledger.results)
     limits = Limits(
-        trials=search.trials,
+        trials=ended if job.picks_only else search.trials,
         deadline_s=job.clock.search_deadline_s,
         patience=search.patience,
-        scheduler=search.scheduler,
+        scheduler=job.config.early_stopping,
         max_rounds=job.space.max_rounds,
         refit_scale=job.refit_scale if search.refit else 0.0,
         refit_most_s=job.clock.refit_most_s,
+        pick=job.config.pick,
     )
     return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers)
 
@@ -249,7 +256,7 @@ def _search(
 
             where = (cluster, job.config.compute)
             run_on_ray(conductor, ledger.study, job.space, (table, recipe), where)
-    display.search_ends(conductor.stopped_by)
+    display.search_ends("pick" if job.picks_only else conductor.stopped_by)
 
 
 def _begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None) -> SearchBegins:
@@ -264,4 +271,5 @@ def _begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None)
         trials=job.config.search.trials,
         time_budget_s=job.config.search.time_budget_s,
         deadline_s=job.clock.deadline_s,
+        objectives=tuple(objective.title for objective in job.config.objectives),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from raysearch.objectives import titles
 from raysearch.records import DataQuality, DatasetFacts, Evaluation, StudyResult, TrialResult
 
 
@@ -65,6 +66,12 @@ class ReportMaterial:
     def target(self) -> str:
         """Name of the forecast column, or plain words where the settings do not tell it."""
         return str(self.config.get("data", {}).get("target") or "the target")
+
+    @property
+    def measure(self) -> str:
+        """What the score of a trial is called: the first objective."""
+        first = next(iter(titles(self.result.objectives).values()))
+        return "average pinball loss" if first == "pinball loss" else first
 
     @property
     def part(self) -> str:

@@ -12,10 +12,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from raysearch.objectives import titles
 from raysearch.records import Comparison, Evaluation
 from raysearch.report import plots_forecast, plots_importance, plots_rows, plots_search, tables
 from raysearch.report.canvas import Plot
 from raysearch.report.material import ReportMaterial
+from raysearch.report.plots_pareto import front_sections
 from raysearch.report.record import Section, record_sections
 from raysearch.report.scales import searched_in_logs
 from raysearch.report.tables import replacing
@@ -121,6 +123,7 @@ def _cards(material: ReportMaterial) -> list[Card]:
         cards.append(Card("Against the untuned default", "the same", same))
     elif comparison and math.isfinite(comparison.gain_percent):
         cards.append(_gain_card(comparison))
+    cards += _objective_cards(material)
     interval = headline_interval(evaluation.intervals)
     if interval:
         name = f"Inside the {claimed(interval.nominal)} interval"
@@ -134,6 +137,21 @@ def _cards(material: ReportMaterial) -> list[Card]:
     cards.append(Card("Trials", number(len(states)), detail))
     cards.append(Card("Time taken", duration(result.wall_s), "from start to saved model"))
     return cards
+
+
+def _objective_cards(material: ReportMaterial) -> list[Card]:
+    """Tell what else than the pinball loss trials were scored by, on the evaluated rows."""
+    comparison, named = material.result.comparison, titles(material.result.objectives)
+    found = comparison.objectives if comparison else {}
+    return [
+        Card(
+            f"{title[0].upper()}{title[1:]}",
+            number(found[word][0]),
+            f"{material.part} rows; untuned default: {number(found[word][1])}",
+        )
+        for word, title in named.items()
+        if word in found
+    ]
 
 
 def _gain_card(comparison: Comparison) -> Card:
@@ -224,8 +242,9 @@ def _group_words(material: ReportMaterial, choice: plots_forecast.GroupChoice) -
 def _search_sections(material: ReportMaterial) -> Iterator[Section]:
     trials, shares = material.trials, material.parameter_importance
     logs = searched_in_logs(material.config)
-    history = plots_search.history(trials)
+    history = plots_search.history(trials, material.measure)
     yield Section("search", "The search", "" if history else "No trial has a score.", plots=_some(history))
+    yield from front_sections(material)
     plots = _some(
         plots_importance.parameter_importance(shares),
         plots_importance.feature_importance(material.feature_importance),
@@ -236,7 +255,7 @@ def _search_sections(material: ReportMaterial) -> Iterator[Section]:
     yield Section(
         "leaderboard",
         "Rank table",
-        "The score is the average pinball loss on the validation rows; lower is better. Only trials that "
+        f"The score is the {material.measure} on the validation rows; lower is better. Only trials that "
         "trained all their rounds are ranked.",
         tables=_some(tables.ranking(trials), tables.failures(trials)),
     )

@@ -35,8 +35,12 @@ _STOPPED: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": GREY, 
 _HOLLOW = " Hollow dots were stopped early: their score is that after fewer rounds, and never the best."
 
 
-def history(trials: Sequence[TrialResult]) -> Plot | None:
-    """Score by trial, with the best so far among those that trained all their rounds."""
+def history(trials: Sequence[TrialResult], measure: str = "average pinball loss") -> Plot | None:
+    """Score by trial, with the best so far among those that trained all their rounds.
+
+    Args:
+        measure: what the score is called.
+    """
     told = sorted(scored(trials), key=lambda trial: trial.number)
     if not told:
         return None
@@ -75,7 +79,7 @@ def history(trials: Sequence[TrialResult]) -> Plot | None:
     return sheet.finish(
         "history",
         "How the search went",
-        "Each dot is one setting that was tried and its score, the average pinball loss on the validation "
+        f"Each dot is one setting that was tried and its score, the {measure} on the validation "
         f"rows; the line is the best score so far, so where it runs flat more trials gained nothing.{cut}",
         f"Score of {several(len(told), 'trial')} in order: {number(scores[0])} at first{reached}.",
     )

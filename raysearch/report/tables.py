@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raysearch.metrics import level_name
+from raysearch.objectives import titles
 from raysearch.records import DataQuality, Evaluation, TrialResult
 from raysearch.report.material import ReportMaterial
 from raysearch.report.plots_forecast import GroupChoice
@@ -28,6 +29,7 @@ from raysearch.report.wording import (
 
 _LEADERBOARD = ("rank", "trial", "model", "state", "score", "rounds", "seconds", "default", "reason")
 _BEST = 20
+_PINBALL = "valid_pinball_loss_avg"  # stands in the leaderboard whatever trials are scored by
 GROUPS_FILE = "coverage_by_group.csv"
 _STATES = {"stopped": "stopped early"}
 
@@ -54,7 +56,7 @@ class Table:
 def write_leaderboard(trials: Iterable[TrialResult], path: Path) -> None:
     """Write all trials as CSV in UTF-8: finished ones by rank, then those stopped early, then the others."""
     trials = tuple(trials)
-    names = _param_names(trials)
+    names, words = _param_names(trials), _other_words(trials)
     told = scored(trials)
     keys = {trial.number for trial in told}
     best = len(ranked(told))
@@ -67,7 +69,7 @@ def write_leaderboard(trials: Iterable[TrialResult], path: Path) -> None:
         temporary.open("w", encoding="utf-8", newline="", errors="replace") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow([*_LEADERBOARD, *names])
+        writer.writerow([*_LEADERBOARD, *words, *[_PINBALL] * bool(words), *names])
         for rank, t in ordered:
             score = t.score if t.number in keys else ""
             cells = [
@@ -81,6 +83,8 @@ def write_leaderboard(trials: Iterable[TrialResult], path: Path) -> None:
                 t.default,
                 t.reason,
             ]
+            cells += [t.objectives.get(word, "") for word in words]
+            cells += [t.metrics.get(_PINBALL, "")] * bool(words)
             writer.writerow([*cells, *(t.params.get(name, "") for name in names)])
 
 
@@ -127,6 +131,12 @@ class replacing:  # noqa: N801  (reads as the verb it is)
             self.temporary.unlink(missing_ok=True)
 
 
+def _other_words(trials: Sequence[TrialResult]) -> list[str]:
+    """Return the words of the objectives, where trials are scored by else than the pinball loss alone."""
+    words = list(dict.fromkeys(word for trial in trials for word in trial.objectives))
+    return [] if words == ["pinball"] else words
+
+
 def _param_names(trials: Sequence[TrialResult]) -> list[str]:
     return list(dict.fromkeys(name for trial in trials for name in trial.params))
 
@@ -139,9 +149,10 @@ def ranking(trials: Sequence[TrialResult]) -> Table:
     told = scored(trials)
     best = len(ranked(told))
     shown = [item for item in enumerate(told, 1) if item[0] <= _BEST or item[1].default]
-    names = _param_names([trial for _, trial in shown])
-    rows = [_ranking_row(rank if rank <= best else None, trial, names) for rank, trial in shown]
-    head = ("rank", "trial", "library", "state", "score", "rounds", "time", *names)
+    names, words = _param_names([trial for _, trial in shown]), _other_words(trials)[1:]
+    rows = [_ranking_row(rank if rank <= best else None, trial, (words, names)) for rank, trial in shown]
+    others = titles(words).values() if words else ()
+    head = ("rank", "trial", "library", "state", "score", *others, "rounds", "time", *names)
     notes = []
     if any(trial.state == "stopped" for _, trial in shown):
         notes.append("Trials that were stopped early have no rank: their score is that after fewer rounds.")
@@ -150,7 +161,8 @@ def ranking(trials: Sequence[TrialResult]) -> Table:
     return Table("The best trials", head, tuple(rows), frozenset({2, 3}), " ".join(notes))
 
 
-def _ranking_row(rank: int | None, trial: TrialResult, names: Sequence[str]) -> Row:
+def _ranking_row(rank: int | None, trial: TrialResult, columns: tuple[Sequence[str], Sequence[str]]) -> Row:
+    words, names = columns
     state = "untuned default" if trial.default else _STATES.get(trial.state, trial.state)
     told = (
         DASH if rank is None else str(rank),
@@ -158,7 +170,8 @@ def _ranking_row(rank: int | None, trial: TrialResult, names: Sequence[str]) -> 
         LIBRARIES.get(trial.model, trial.model),
         state,
     )
-    cost = (number(trial.score, 5), number(trial.rounds), duration(trial.seconds))
+    values = (number(trial.score, 5), *(number(trial.objectives.get(word), 5) for word in words))
+    cost = (*values, number(trial.rounds), duration(trial.seconds))
     params = tuple(number(trial.params.get(name)) for name in names)
     quiet = trial.default or rank is None
     return Row(told + cost + params, "best" if rank == 1 else "quiet" if quiet else "")

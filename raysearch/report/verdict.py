@@ -128,4 +128,6 @@ def untuned(result: StudyResult) -> str:
         if result.stopped_by == "time":
             return "Only the untuned default had time to finish; nothing was tuned: give more time."
         return "Only the untuned default finished; nothing was tuned."
+    if result.pareto:
+        return "The trial that was picked from the Pareto front is the library's untuned default."
     return "No setting beat the library's defaults: the model is the defaults."

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from raysearch.objectives import titles
 from raysearch.records import Comparison, Interval
 from raysearch.report.material import ReportMaterial
 from raysearch.report.verdict import miss_words, side_words, untuned, verdict
@@ -168,12 +169,21 @@ def _forecast(material: ReportMaterial) -> Sentence:
 def _search(material: ReportMaterial) -> Sentence:
     counts = {state: sum(trial.state == state for trial in material.trials) for state in _STATES}
     parts = [f"{count:,} {_STATES[state]}" for state, count in counts.items() if count]
-    best = material.result.best
     why = _ENDINGS.get(material.result.stopped_by, "")
     return Sentence(
         f"The search tried {several(len(material.trials), 'setting')} in {duration(material.result.wall_s)} "
-        f"({', '.join(parts) or 'none ended'}){why}; trial {best.number} did best on the validation rows."
+        f"({', '.join(parts) or 'none ended'}){why}; {_chosen(material)}."
     )
+
+
+def _chosen(material: ReportMaterial) -> str:
+    """Say why the model is that of its trial."""
+    result = material.result
+    if result.pareto:
+        named = " and ".join(titles(result.objectives).values())
+        return f"trial {result.best.number} was picked from the Pareto front of {named} ({result.picked})"
+    by = "" if result.objectives == ("pinball",) else f" by its {material.measure}"
+    return f"trial {result.best.number} did best on the validation rows{by}"
 
 
 _STATES = {"finished": "trained to the end", "stopped": "stopped early", "failed": "failed"}

@@ -12,8 +12,10 @@ from typing import Any, Literal, Protocol
 import optuna
 
 from raysearch.models import TUNABLE
+from raysearch.pareto import Pick
 from raysearch.records import Rung, TrialResult
 from raysearch.study.kept import Files, KeptModels
+from raysearch.study.leaders import Leaders
 from raysearch.study.ledger import Ledger, Proposal
 from raysearch.study.pruning import milestones, should_stop
 from raysearch.trial import TrialSpec, rungs_for
@@ -33,6 +35,7 @@ class Limits:
         patience: trials without gain, counted from where the study was gone on with.
         refit_scale: seconds that refitting a trial's parameters takes for each second of the trial.
         refit_most_s: a refit that would take longer is not made, and so needs no time kept for it.
+        pick: how the best trial is chosen where there are several objectives; None: there is one.
     """
 
     trials: int | None
@@ -42,6 +45,7 @@ class Limits:
     max_rounds: int
     refit_scale: float = 0.0
     refit_most_s: float = math.inf
+    pick: Pick | None = None
 
 
 class Watcher(Protocol):
@@ -73,7 +77,7 @@ class Conductor:
         self._waiting: set[str] = set()  # lost their worker, not yet tried again
         self._halt = self._over = ""
         self._defaults: list[TrialResult] = []
-        self.best: TrialResult | None = None
+        self._leaders = Leaders(limits.pick)
         self._good = self._failed = self._without_gain = 0
         for result in ledger.results:
             self._count(result)
@@ -136,14 +140,13 @@ class Conductor:
             for watcher in self._watchers:
                 watcher.trial_started(proposal.number, proposal.key, proposal.model, proposal.params)
         rounds = TUNABLE[proposal.model].rounds_of(proposal.fit_params)
-        bar = self.best.score if self.best and self.best.score is not None else math.inf
         return TrialSpec(
             proposal.number,
             proposal.key,
             proposal.model,
             proposal.fit_params,
             rungs_for(rounds, self._milestones),
-            bar,
+            self._leaders.bar,
             proposal.default,
         )
 
@@ -152,7 +155,7 @@ class Conductor:
         proposal, history = self._running[key], self._history[key]
         if any(earlier.step == rung.step for earlier in history):
             return True  # tried again after a fault: known already
-        if not math.isfinite(rung.score):
+        if not _is_finite(rung):
             self._stopping[key] = _not_finite(rung)
             return False
         history.append(rung)
@@ -170,7 +173,7 @@ class Conductor:
 
     def finished(self, key: str, rung: Rung, files: Files | None = None) -> None:
         """Note that a trial has trained all that it will; ``files`` is its model where it was sent along."""
-        if not math.isfinite(rung.score):
+        if not _is_finite(rung):
             self.failed(key, _not_finite(rung))
             return
         proposal, history = self._running[key], self._history[key]
@@ -217,6 +220,11 @@ class Conductor:
                     watcher.trial_interrupted(key)
 
     @property
+    def best(self) -> TrialResult | None:
+        """The trial that becomes the model: with the lowest score, or picked from the front."""
+        return self._leaders.best
+
+    @property
     def default(self) -> TrialResult | None:
         """The untuned default to compare with: of several libraries' the better one."""
         return min(self._defaults, key=lambda result: result.score or 0.0, default=None)
@@ -249,11 +257,12 @@ class Conductor:
             ended_s=now,
             reason=reason,
             default=proposal.default,
+            objectives=rung.objectives if rung else {},
         )
         self._ledger.tell(result)
         self._count(result)
         self._judge()
-        self._kept.keep_only({trial.key for trial in (*self._defaults, self.best) if trial})
+        self._kept.keep_only({trial.key for trial in (*self._defaults, *self._leaders.trials)})
         for watcher in self._watchers:
             watcher.trial_ended(result)
 
@@ -264,12 +273,8 @@ class Conductor:
         if result.default:
             self._defaults.append(result)
         self._good += 1
-        gain = result.state == "finished" and (
-            self.best is None or self.best.score is None or (result.score or 0) < self.best.score
-        )
+        gain = result.state == "finished" and self._leaders.add(result)
         self._without_gain = 0 if gain else self._without_gain + 1
-        if gain:
-            self.best = result
 
     def _judge(self) -> None:
         """Note for good that patience or failures end the search: a late gain revives nothing."""
@@ -281,5 +286,11 @@ class Conductor:
             self._over = self._over or "patience"
 
 
+def _is_finite(rung: Rung) -> bool:
+    return all(map(math.isfinite, (rung.score, *rung.objectives.values())))
+
+
 def _not_finite(rung: Rung) -> str:
-    return f"the score after {rung.step} rounds is {rung.score}"
+    told = {"score": rung.score, **rung.objectives}
+    name, value = next(item for item in told.items() if not math.isfinite(item[1]))
+    return f"the {name} after {rung.step} rounds is {value}"

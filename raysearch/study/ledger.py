@@ -67,12 +67,19 @@ class Ledger:
         self._results = _ended(study)
 
     @classmethod
-    def open(cls, storage: BaseStorage, name: str, space: SearchSpace) -> Ledger:
-        """Open the study ``name``, making it where it is new: its first trials are then the defaults."""
+    def open(cls, storage: BaseStorage, name: str, space: SearchSpace, objectives: int = 1) -> Ledger:
+        """Open the study ``name``, making it where it is new: its first trials are then the defaults.
+
+        Args:
+            objectives: how many numbers a trial is scored by; all are minimised.
+        """
         logging.getLogger("optuna").setLevel(logging.WARNING)
         with storage_errors_told():
             study = optuna.create_study(
-                storage=storage, study_name=name, direction="minimize", load_if_exists=True
+                storage=storage,
+                study_name=name,
+                directions=["minimize"] * objectives,
+                load_if_exists=True,
             )
             attributes = [t.user_attrs.get(_ATTRIBUTE, {}) for t in study.get_trials(deepcopy=False)]
             known = sum(bool(about.get("default")) for about in attributes)
@@ -144,6 +151,8 @@ class Ledger:
 
     def report(self, number: int, rung: Rung) -> None:
         """Write down an intermediate score; TPE learns from it even where the trial is stopped there."""
+        if len(self._study.directions) > 1:
+            return  # Optuna takes none of several objectives; ``tell`` keeps them
         trial = self._open[number]
         with storage_errors_told(), warnings.catch_warnings():
             warnings.simplefilter(
@@ -157,13 +166,18 @@ class Ledger:
         attributes = dict(trial.user_attrs[_ATTRIBUTE])
         attributes.update(
             metrics=dict(result.metrics),
-            history=[[rung.step, rung.score, dict(rung.metrics)] for rung in result.history],
+            history=[
+                [rung.step, rung.score, dict(rung.metrics), dict(rung.objectives)] for rung in result.history
+            ],
+            objectives=dict(result.objectives),
             rounds=result.rounds,
             reason=result.reason,
             ended_s=result.ended_s,
         )
         # Optuna takes a pruned trial's last report as its value.
-        value = result.score if result.state == "finished" else None
+        value: float | list[float] | None = result.score if result.state == "finished" else None
+        if value is not None and len(self._study.directions) > 1:
+            value = list(result.objectives.values())
         with storage_errors_told():
             trial.set_user_attr(_ATTRIBUTE, attributes)
             self._study.tell(trial, value, state=_STATES[result.state])
@@ -192,9 +206,9 @@ def _ended(study: optuna.Study) -> list[TrialResult]:
 
 def _to_result(trial: FrozenTrial) -> TrialResult:
     about = trial.user_attrs.get(_ATTRIBUTE, {})
-    history = tuple(Rung(step, score, metrics) for step, score, metrics in about.get("history", ()))
+    history = tuple(Rung(*entry) for entry in about.get("history", ()))
     state = _NAMES[trial.state]
-    score = trial.value if trial.values else None
+    score = trial.values[0] if trial.values else None
     return TrialResult(
         number=trial.number,
         key=about.get("key", ""),
@@ -210,6 +224,7 @@ def _to_result(trial: FrozenTrial) -> TrialResult:
         ended_s=about.get("ended_s", 0.0),
         reason=about.get("reason", ""),
         default=about.get("default", False),
+        objectives=about.get("objectives", {}),
     )
 
 
@@ -233,7 +248,7 @@ def read_results(storage: BaseStorage, name: str) -> tuple[TrialResult, ...]:
 def parameter_importance(study: optuna.Study) -> dict[str, float]:
     """Return each parameter's share in the differences of the score (fANOVA, Hutter et al., 2014).
 
-    Empty where there are too few finished trials to tell.
+    Of several objectives the first one is the score. Empty where there are too few finished trials to tell.
     """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(finished) < 4:
@@ -242,7 +257,9 @@ def parameter_importance(study: optuna.Study) -> dict[str, float]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             shares = optuna.importance.get_param_importances(
-                study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+                study,
+                evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0),
+                target=(lambda trial: trial.values[0]) if len(study.directions) > 1 else None,
             )
     except (ValueError, RuntimeError):  # e.g. all scores are equal, or no parameter is common to all
         return {}

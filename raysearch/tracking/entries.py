@@ -5,10 +5,11 @@ from __future__ import annotations
 import getpass
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from raysearch.objectives import PINBALL, Objective
 from raysearch.records import DatasetFacts, TrialResult
 from raysearch.tracking.names import MAX_PARAM, metric_key, text
 from raysearch.tracking.store import HEADLINE
@@ -102,16 +103,18 @@ def trial_end_tags(result: TrialResult) -> list[Any]:
     return [RunTag(key, value) for key, value in tags.items()]
 
 
-def best_so_far(results: Iterable[TrialResult]) -> list[Any]:
-    """Return the curve of the best score, one step a trial in the order in which they ended."""
+def best_so_far(results: Iterable[TrialResult], objectives: Sequence[Objective] = (PINBALL,)) -> list[Any]:
+    """Return the curve of each objective's best value, one step a trial in the order in which they ended."""
     ended = sorted(results, key=lambda result: (result.ended_s, result.number))
     points: list[Any] = []
-    best = math.inf
+    best: dict[str, float] = {}
     for step, result in enumerate(ended, start=1):
-        if result.score is not None and result.state == "finished" and result.score < best:
-            best = result.score
-        if best < math.inf:
-            points += metrics({f"best_{HEADLINE}": best}, milliseconds(result.ended_s), step)
+        if result.score is not None and result.state == "finished":
+            for objective in objectives:
+                name = f"best_valid_{objective.metric}"
+                value = result.objectives.get(objective.word, result.score)
+                best[name] = min(value, best.get(name, math.inf))
+        points += metrics(best, milliseconds(result.ended_s), step)
     return points
 
 

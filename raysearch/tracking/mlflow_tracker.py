@@ -105,6 +105,10 @@ class MLflowTracker:
         results = tuple(self._results.values())
         writer.put("the study's metrics", lambda _: study.log_outcome(result, results))
         writer.put("the ranks", lambda _: trials.rank(ranked))
+        if result is not None:
+            front = [trial.key for trial in result.pareto]
+            writer.put("the Pareto front", lambda _: trials.mark_front(front))
+            writer.put("the table of the front", lambda _: study.log_front(result))
         writer.put("the study's files", lambda _: study.log_files(artifacts, ranked))
         writer.put("the study's description", lambda _: study.describe(result, model is not None))
         writer.put("the end of the study", lambda _: study.close(status))

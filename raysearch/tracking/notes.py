@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 
+from raysearch.objectives import titles
 from raysearch.records import Interval, StudyResult, TrialResult
 from raysearch.tracking.tracker import StudyInfo
 
@@ -34,9 +35,12 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
     """Return the outcome, followed by what stood there at the start."""
     best, evaluation = result.best, result.evaluation
     counts = ", ".join(f"{count} {state}" for state, count in result.trials.items())
-    score = "-" if best.score is None else f"{best.score:.6g}"
+    named = titles(result.objectives)
+    values = dict(best.objectives) if result.pareto else {result.objectives[0]: best.score}
+    score = ", ".join(f"valid {named[w]} {'-' if v is None else f'{v:.6g}'}" for w, v in values.items())
+    chosen = f"Picked: trial {best.number} ({best.model}), {result.picked}" if result.pareto else ""
     lines = [
-        f"**Best: trial {best.number} ({best.model})**, valid pinball loss {score}; trials: {counts}",
+        f"**{chosen or f'Best: trial {best.number} ({best.model})'}**, {score}; trials: {counts}",
         "",
     ]
     for name in ("pinball_loss_avg", "wis"):
@@ -65,6 +69,8 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
 def _untuned(result: StudyResult) -> str:
     """Return why the model is the library's defaults."""
     tried = result.trials.get("finished", 0) + result.trials.get("stopped", 0)
+    if result.pareto:
+        return "The trial that was picked from the Pareto front is the library's untuned default."
     if tried > 1:
         return "No setting beat the library's defaults: the model is the defaults."
     if result.stopped_by == "time":
@@ -92,6 +98,23 @@ def leaderboard(ranked: Sequence[TrialResult]) -> str:
         ]
         writer.writerow(row)
     return page.getvalue()
+
+
+def front_table(result: StudyResult) -> str:
+    """Return the Pareto front as a table in MLflow's form (a DataFrame as JSON, "split")."""
+    params = list(dict.fromkeys(name for trial in result.pareto for name in trial.params))
+    columns = ["trial", "model", "picked", *result.objectives, *params]
+    rows = [
+        [
+            trial.number,
+            trial.model,
+            trial.key == result.best.key,
+            *trial.objectives.values(),
+            *(trial.params.get(name) for name in params),
+        ]
+        for trial in result.pareto
+    ]
+    return json.dumps({"columns": columns, "data": rows}, default=str, ensure_ascii=False)
 
 
 def _confidence(interval: Interval, blocks: int | None) -> str:

@@ -15,6 +15,7 @@ import yaml
 
 from raysearch.addresses import hide_secrets
 from raysearch.metrics import with_prefix
+from raysearch.objectives import PINBALL, Objective, parse_objectives
 from raysearch.records import Evaluation, StudyResult, TrialResult
 from raysearch.tracking.entries import (
     best_so_far,
@@ -25,11 +26,12 @@ from raysearch.tracking.entries import (
     who_and_what,
 )
 from raysearch.tracking.model import log_model
-from raysearch.tracking.notes import leaderboard, note_at_end, note_at_start
+from raysearch.tracking.notes import front_table, leaderboard, note_at_end, note_at_start
 from raysearch.tracking.store import Store
 from raysearch.tracking.tracker import StudyInfo
 
 _MOST_GROUPS = 50  # told as metrics: thousands would bury the others in the UI
+FRONT_TABLE = "pareto.json"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class StudyRun:
         They stand at the step of the last trial, so that after a study was continued the latest ones count.
         """
         ended = list(results)
-        found = best_so_far(ended)
+        found = best_so_far(ended, self._objectives())
         tags: dict[str, Any] = {}
         if result is not None:
             values = {**evaluation_metrics(result.evaluation, self._group()), **_other_metrics(result)}
@@ -70,6 +72,8 @@ class StudyRun:
                     dict(result.best.params), default=str, ensure_ascii=False
                 ),
                 "raysearch.stopped_by": result.stopped_by,
+                "raysearch.objectives": ",".join(result.objectives),
+                **({"raysearch.picked": result.picked} if result.pareto else {}),
             }
         self.store.client.log_batch(self.run_id, metrics=found, synchronous=True)
         for key, value in tags.items():
@@ -96,6 +100,17 @@ class StudyRun:
     def close(self, status: str) -> None:
         """Close the run as FINISHED, FAILED or KILLED."""
         self.store.terminate(self.run_id, status, milliseconds(time.time()))
+
+    def log_front(self, result: StudyResult | None) -> None:
+        """Keep the Pareto front as a table that MLflow shows and ``mlflow.load_table`` reads."""
+        if result is None or not result.pareto:
+            return
+        self.store.client.log_text(self.run_id, front_table(result), FRONT_TABLE)
+        shown = json.dumps([{"path": FRONT_TABLE, "type": "table"}])
+        self.store.set_tag(self.run_id, "mlflow.loggedArtifacts", shown)
+
+    def _objectives(self) -> tuple[Objective, ...]:
+        return parse_objectives(str(self.info.config.get("search", {}).get("objective") or PINBALL.word))
 
     def _group(self) -> str:
         return str(self.info.config.get("data", {}).get("group") or "group")
@@ -181,4 +196,7 @@ def _other_metrics(result: StudyResult) -> dict[str, float | None]:
             "gain_high_percent": gain.high_percent,
             f"{gain.part}_default_pinball_loss_avg": gain.default,
         }
+        for objective in parse_objectives(",".join(result.objectives)):
+            if objective.word in gain.objectives:
+                found[f"{gain.part}_default_{objective.metric}"] = gain.objectives[objective.word][1]
     return found

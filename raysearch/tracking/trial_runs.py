@@ -22,6 +22,7 @@ from raysearch.tracking.store import Store
 from raysearch.tracking.tracker import StudyInfo
 
 RANKED = 20
+FRONT = "raysearch.pareto"  # the tag of the trials that no other beats in all objectives
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class TrialRuns:
     ids: dict[str, str] = field(default_factory=dict)
     open_keys: set[str] = field(default_factory=set)
     ranked_before: set[str] = field(default_factory=set)
+    front_before: set[str] = field(default_factory=set)
 
     def start(self, opening: Opening, again: bool) -> None:
         """Open the trial's run, or open it again. ``again``: an earlier try may have made it."""
@@ -116,6 +118,14 @@ class TrialRuns:
                 self.store.set_tag(self.ids[key], "raysearch.rank", place)
                 self.ranked_before.add(key)
 
+    def mark_front(self, keys: Sequence[str]) -> None:
+        """Tag the trials of the Pareto front, and take the tag from those that have left it."""
+        for key in sorted(self.front_before - set(keys)):
+            self.store.client.delete_tag(self.ids[key], FRONT)
+        self.front_before = set(keys) & set(self.ids)
+        for key in sorted(self.front_before):
+            self.store.set_tag(self.ids[key], FRONT, "true")
+
     def _find(self, key: str, again: bool) -> str | None:
         if key not in self.ids and (again or not self.complete):
             # A run whose creation was answered too late, or one of an earlier try.
@@ -170,6 +180,8 @@ class TrialRuns:
                 self.store.set_tag(run.info.run_id, "mlflow.parentRunId", self.parent)
             if "raysearch.rank" in run.data.tags:
                 self.ranked_before.add(key)
+            if FRONT in run.data.tags:
+                self.front_before.add(key)
         self.complete = True
         return by_key
 

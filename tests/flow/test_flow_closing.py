@@ -152,6 +152,8 @@ def test_the_note_tells_what_is_known(limits, blocks, gain, told):
     best = SimpleNamespace(number=1, model="lightgbm", score=1.0, default=False)
     result = SimpleNamespace(
         best=best,
+        objectives=("pinball",),
+        pareto=(),
         trials={"finished": 1},
         evaluation=Evaluation("test", 20, {}, (Interval(0.9, 0.661, *limits, 1.0, 20),), {}, blocks=blocks),
         comparison=Comparison("test", 1.0, 1.1, 6.0, *gain),
@@ -174,6 +176,8 @@ def test_the_note_says_that_the_default_is_best(trials, stopped_by, told):
     info = StudyInfo("s", "1", {}, facts, DataQuality(100, (), 0, 0, (), ()), {})
     result = SimpleNamespace(
         best=SimpleNamespace(number=0, model="lightgbm", score=1.0, default=True),
+        objectives=("pinball",),
+        pareto=(),
         trials=trials,
         stopped_by=stopped_by,
         evaluation=Evaluation("test", 20, {}, (), {}),
@@ -196,7 +200,8 @@ def test_json_tells_limits_and_the_largest_groups():
         {},
         groups,
     )
-    best = SimpleNamespace(number=0, model="lightgbm", params={}, fit_params={}, score=1.0)
+    scored = {"score": 1.0, "metrics": {}, "objectives": {}}
+    best = SimpleNamespace(number=0, model="lightgbm", params={}, fit_params={}, **scored)
     told = to_json(
         StudyResult("s", None, None, {}, best, None, evaluation, None, "model", "", "trials", 1.0)
     )["test"]
