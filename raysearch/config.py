@@ -92,6 +92,8 @@ class SearchConfig:
     seed: int
     refit: bool
     calibrate: str
+    ensemble: int = 8
+    max_predict_ms: float | None = None
     objective: str = "pinball"
     pick: str | None = None
 

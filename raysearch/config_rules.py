@@ -187,6 +187,10 @@ def _check_search(search: SearchConfig, problems: Problems) -> None:
         problems.add(f"search.time_budget_s: got {search.time_budget_s}, must be above 0")
     if search.patience is not None and search.patience < 1:
         problems.add(f"search.patience: got {search.patience}, must be at least 1")
+    if not 1 <= search.ensemble <= 50:
+        problems.add(f"search.ensemble: got {search.ensemble}, must be from 1 (the best trial) to 50 trials")
+    if search.max_predict_ms is not None and search.max_predict_ms <= 0:
+        problems.add(f"search.max_predict_ms: got {search.max_predict_ms}, must be above 0")
     if not 0 <= search.seed < 2**31:
         problems.add(f"search.seed: got {search.seed}, must be from 0 to 2147483647")
 

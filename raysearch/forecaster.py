@@ -88,7 +88,8 @@ class Forecaster:
 
     def raw(self, frame: Frame) -> Array:
         """Return what the members say of encoded rows, [rows, levels]: on their scale, not calibrated."""
-        return np.asarray(np.mean([predict(frame) for predict in self._predictors], axis=0))
+        told = [predict(frame) for predict in self._predictors]
+        return np.asarray(np.average(told, axis=0, weights=[member.weight for member in self.members]))
 
     def finish(self, raw: Array, anchor: Array | None, groups: Groups | None = None) -> Array:
         """Return ``raw`` as users get it, [rows, levels]: calibrated, in order, in units of the target."""
@@ -191,7 +192,8 @@ class Forecaster:
         names = self.encoder.names
         total: Array = np.zeros(len(names))
         for member in self.members:
-            total += located_importance(get_model(member.model), member.files, len(names))
+            gain = located_importance(get_model(member.model), member.files, len(names))
+            total += member.weight * gain
         shares = total / total.sum() if total.sum() > 0 else total
         order = np.argsort(-shares, kind="stable")
         return {names[i]: float(shares[i]) for i in order}

@@ -19,10 +19,11 @@ _FILE = "forecaster.json"
 
 @dataclass(frozen=True)
 class Member:
-    """One trained model: its library and its files in the library's own format."""
+    """One trained model: its library, its files in the library's own format, and its share in the mean."""
 
     model: str
     files: Mapping[str, bytes]
+    weight: float = 1.0
 
 
 def write_directory(path: str | Path, content: Mapping[str, Any], members: Sequence[Member]) -> Path:
@@ -49,7 +50,7 @@ def write_directory(path: str | Path, content: Mapping[str, Any], members: Seque
         for name, data in member.files.items():
             (directory / name).write_bytes(data)
         digests = {name: _digest(member.files[name]) for name in sorted(member.files)}
-        listed.append({"model": member.model, "files": digests})
+        listed.append({"model": member.model, "weight": member.weight, "files": digests})
     text = json.dumps(
         {"format": FORMAT, **content, "members": listed}, indent=1, ensure_ascii=False, default=str
     )
@@ -130,4 +131,4 @@ def _read_member(path: Path, position: int, entry: Mapping[str, Any]) -> Member:
         # LightGBM ends the whole process on a file that was cut off; so none is handed to it.
         if _digest(files[name]) != digest:
             raise StudyError(f"the forecaster in {path} is damaged: {file} is not what was saved")
-    return Member(entry["model"], files)
+    return Member(entry["model"], files, float(entry.get("weight", 1.0)))

@@ -204,6 +204,31 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """The trials that are the model together.
+
+    Attributes:
+        weights: by trial's number; they sum to 1.
+        score: of their mean on the validation rows, each row with weights and a calibration that it has no
+            say in.
+        best_score: of the best trial alone.
+        models: trained models in the forecaster, one a trial, or one a trial and fold.
+        predict_ms: milliseconds in which it predicts 1,000 rows; None where that was not timed.
+    """
+
+    weights: Mapping[int, float]
+    score: float
+    best_score: float
+    models: int = 0
+    predict_ms: float | None = None
+
+    @property
+    def gain_percent(self) -> float:
+        """By how much the score of all is lower than the best trial's alone."""
+        return 100.0 * (1.0 - self.score / self.best_score) if self.best_score else 0.0
+
+
+@dataclass(frozen=True)
 class StudyResult:
     """A study that has ended, as told at the end, in ``result.json`` and by ``--json``.
 
@@ -215,6 +240,7 @@ class StudyResult:
         objectives: words of what trials were scored by.
         pareto: with several objectives the trials that no other is better than by all, the best by the first
             objective first; empty with a single one.
+        ensemble: the trials that are the model.
         picked: how ``best`` was chosen among them, in words; empty with a single objective.
     """
 
@@ -235,3 +261,4 @@ class StudyResult:
     objectives: tuple[str, ...] = ("pinball",)
     pareto: tuple[TrialResult, ...] = ()
     picked: str = ""
+    ensemble: Ensemble | None = None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raysearch.calibration import Folds, cross_calibrated
+from raysearch.calibration import Folds, Ints, cross_calibrated
 from raysearch.data import Transform
 from raysearch.metrics import Array, pinball_loss_avg, score_metrics, with_prefix
 from raysearch.models import (
@@ -146,8 +146,13 @@ class Bench:
 
     def loss(self, raw: Array) -> float:
         """Return the pinball loss of quantiles of the watched rows, neither ordered nor calibrated."""
-        q = self.recipe.transform.inverse(self.recipe.transform.restore(raw), self._watched_anchor)
-        return pinball_loss_avg(self.watched_y, q, self.recipe.settings.levels)
+        return self.loss_of(raw, np.arange(len(raw)))
+
+    def loss_of(self, raw: Array, rows: Ints) -> float:
+        """Return the same of some of the watched rows, by their numbers; ``raw`` is [those rows, levels]."""
+        anchor = None if self._watched_anchor is None else self._watched_anchor[rows]
+        q = self.recipe.transform.inverse(self.recipe.transform.restore(raw), anchor)
+        return pinball_loss_avg(self.watched_y[rows], q, self.recipe.settings.levels)
 
     def quantiles(self, raw: Array) -> Array:
         """Return the quantiles of the rows that are told of, [rows, levels], as the user will get them.

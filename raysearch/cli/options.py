@@ -152,6 +152,22 @@ PICK_FLAG = Flag(
     "Of several objectives' front: knee, an objective, 'coverage_gap<=0.02' or a trial (default knee)",
     _SEARCH,
 )
+ENSEMBLE_FLAGS = (
+    Flag(
+        "--ensemble",
+        "search.ensemble",
+        int,
+        "Trials that may be the model together; 1: the best alone (default 8)",
+        _SEARCH,
+    ),
+    Flag(
+        "--max-predict-ms",
+        "search.max_predict_ms",
+        float,
+        "Milliseconds in which the model must predict 1,000 rows",
+        _SEARCH,
+    ),
+)
 BUDGET_FLAGS = (
     Flag(
         "--trials", "search.trials", int, "Trials that must finish or be stopped early (default 30)", _SEARCH
@@ -234,6 +250,7 @@ STUDY_FLAGS = (
 TUNE_FLAGS = (
     *DATA_FLAGS,
     *SEARCH_FLAGS,
+    *ENSEMBLE_FLAGS,
     *BUDGET_FLAGS,
     PICK_FLAG,
     *PLACE_FLAGS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,13 +18,13 @@ from raysearch.calibration import cross_calibrated
 from raysearch.errors import InterruptedStudyError, StudyError, resume_command
 from raysearch.flow.choosing import in_objectives, picked
 from raysearch.flow.display import Display
-from raysearch.flow.fitting import default_model, make_models, out_of_fold
+from raysearch.flow.fitting import Made, default_model, make_models
 from raysearch.flow.job import Job
 from raysearch.flow.study import Study, to_json
 from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array, compare, crossing_rate, evaluate, pinball_losses
 from raysearch.objectives import objective_metrics
-from raysearch.records import Comparison, Evaluation, StudyResult, TrialResult
+from raysearch.records import Comparison, Ensemble, Evaluation, StudyResult, TrialResult
 from raysearch.report import ReportMaterial, ranked, write_front, write_leaderboard, write_report
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger, parameter_importance
@@ -63,16 +64,18 @@ def close_study(
     if conductor.best is None:
         raise _nothing(job, ledger.results, conductor.stopped_by)
     try:
-        final, told, comparison, notes = _settle(job, conductor, display)
+        made, told, comparison = _settle(job, conductor, display)
     except KeyboardInterrupt:
         # The search's own models are there already: what Ctrl-C gives up is fitting them anew.
         conductor.interrupt()
         display.phase("interrupted: keeping the search's own model")
-        final, told, comparison, notes = _settle(job, conductor, display)
+        made, told, comparison = _settle(job, conductor, display)
+    final = made.final
     evaluation, modelled = _evaluate(job, told)
-    notes = tuple(filter(None, (picked(job, ledger.results)[2], *notes)))
+    notes = tuple(filter(None, (picked(job, ledger.results)[2], *made.notes)))
     final.save(job.paths.model)
     result = _result(job, conductor, ledger.results, (evaluation, modelled, comparison), tracker)
+    result = replace(result, ensemble=_timed(job, made))
     _write_result(job, result)  # before what may fail and is worth less than the model
     display.phase("writing the report")
     failure = _try_report(job, ledger, (result, told, final), notes)
@@ -109,25 +112,34 @@ def _nothing(job: Job, results: Sequence[TrialResult], stopped_by: str) -> Study
     return StudyError(f"study {name!r}: no trial finished ({', '.join(counts) or 'none ended'}){first}")
 
 
-def _settle(
-    job: Job, conductor: Conductor, display: Display
-) -> tuple[Forecaster, _Told, Comparison | None, tuple[str, ...]]:
-    """Return the model to keep, its forecasts of the evaluated rows, its gain on the default, and notes."""
-    best, default = conductor.best, conductor.default
-    assert best is not None  # checked where the closing begins
-    final, scored, notes = make_models(job, conductor, best, display)
-    told = _tell(job, scored)
+def _settle(job: Job, conductor: Conductor, display: Display) -> tuple[Made, _Told, Comparison | None]:
+    """Return the model to keep, its forecasts of the evaluated rows, and its gain on the default."""
+    made, default = make_models(job, conductor, display), conductor.default
+    told = _tell(job, made.scored, made.watched)
     if default is None:
-        return final, told, None, notes
+        return made, told, None
     display.phase("comparing with the untuned default")
-    other = default_model(job, default, best, scored)
-    return final, told, _compare(job, told, _tell(job, other)), notes
+    return made, told, _compare(job, told, _tell(job, *default_model(job, default, made)))
 
 
-def _tell(job: Job, forecaster: Forecaster) -> _Told:
+def _timed(job: Job, made: Made) -> Ensemble | None:
+    """Return what is told of the ensemble, with its size and how long it takes to predict."""
+    facts = made.chosen.facts
+    start, stop = job.dataset.parts["valid"]
+    frame = job.slice(start, min(stop, start + 1000))
+    begun = time.perf_counter()
+    made.final.raw(frame)  # loads the models
+    begun = time.perf_counter()
+    made.final.raw(frame)
+    spent = 1000.0 * (time.perf_counter() - begun) * 1000 / max(1, frame.rows)
+    return facts and replace(facts, models=len(made.final.members), predict_ms=spent)
+
+
+def _tell(job: Job, forecaster: Forecaster, watched: Array | None) -> _Told:
+    """Return a model's forecasts; ``watched``: what it says of the validation rows, where these are told."""
     part, groups = job.scored_part, job.dataset.groups if forecaster.group else None
     y, anchor = job.dataset.table[TARGET].to_numpy()[job.rows(part)], job.anchor(part)
-    raw = forecaster.raw(job.frame(part)) if part == "test" else out_of_fold(job, forecaster)
+    raw = forecaster.raw(job.frame(part)) if watched is None or part == "test" else watched
     groups = None if groups is None else groups[job.rows(part)]
     if part == "test":
         return _Told(y, forecaster.finish(raw, anchor, groups), raw, anchor)

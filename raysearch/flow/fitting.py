@@ -2,110 +2,151 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 import raysearch
 from raysearch.calibration import calibrate, no_calibration, rows_needed
+from raysearch.flow.blending import Chosen, choose_trials, search_files
 from raysearch.flow.display import Display
 from raysearch.flow.job import Job
 from raysearch.forecaster import Forecaster, Member
 from raysearch.metrics import Array
-from raysearch.models import by_fold
+from raysearch.models import by_fold, get_model, load_located
 from raysearch.records import FoldRows, TrialResult
 from raysearch.study.conductor import Conductor
-from raysearch.study.kept import Files, KeptModels
-from raysearch.trial import Bench, unpack
+from raysearch.study.kept import Files
+from raysearch.trial import Bench
 
 _SEARCHED = "training rows"  # what the models of the search itself were fitted on
+_REFITTED = f"{_SEARCHED} and validation rows"
+_EXACT = "finite samples, where new rows are like those that calibrated"
+_CLOSE = "approximate: the model was fitted again on rows that calibrated"
 
 
-def make_models(
-    job: Job, conductor: Conductor, best: TrialResult, display: Display
-) -> tuple[Forecaster, Forecaster, tuple[str, ...]]:
-    """Return the model to keep, the model whose scores may be told, and notes for the reader.
+@dataclass(frozen=True)
+class Made:
+    """What came out of a search.
 
-    They differ only where no test rows were held out: then the kept model has seen the rows that are scored.
+    Attributes:
+        final: the model to keep.
+        scored: the model whose scores may be told: another than the final one only where no test rows were
+            held out, for then that one has seen the rows that are scored.
+        watched: what the scored one says of the validation rows, no row having a say in it, [rows, levels],
+            on the boosters' scale, neither ordered nor calibrated.
+        chosen: the trials behind both.
+        notes: for the reader.
     """
-    refit = _refits(job, conductor)
+
+    final: Forecaster
+    scored: Forecaster
+    watched: Array
+    chosen: Chosen
+    notes: tuple[str, ...]
+
+
+def make_models(job: Job, conductor: Conductor, display: Display) -> Made:
+    """Choose the trials that become the model, calibrate them, and fit them again where that is wanted."""
+    chosen = choose_trials(job, conductor.leading, _watched)
+    parts = [(trial, search_files(job, trial) or _fit(job, trial, refit=False)) for trial in chosen.trials]
+    scored = calibrated(job, _forecaster(job, chosen, parts, _SEARCHED), chosen.watched)
+    notes = [*_notes(job, scored), *chosen.notes]
+    refitted = _refitted(job, conductor, chosen, display)
+    if not refitted:
+        if job.refit_wanted:
+            interrupted = conductor.stopped_by == "interrupt"
+            why = "the study was interrupted" if interrupted else "no time was left to refit"
+            notes.append(f"The model is the search's own, fitted on the training rows only: {why}.")
+        return Made(scored, scored, chosen.watched, chosen, tuple(notes))
+    if len(refitted) < len(chosen.trials):
+        notes.append(
+            f"{len(refitted)} of {len(chosen.trials)} trials of the model were fitted again on all rows; no "
+            "time was left for the others, which are the search's own."
+        )
+    # No row is left that the new models do not know: they keep what was learnt of the search's own ones.
+    parts = [(trial, refitted.get(trial.key, files)) for trial, files in parts]
+    final = _forecaster(job, chosen, parts, _REFITTED, frozenset(refitted))
+    final = replace(final, calibrator=scored.calibrator)
+    told = final if job.scored_part == "test" else scored
+    return Made(final, told, chosen.watched, chosen, tuple(notes))
+
+
+def _notes(job: Job, scored: Forecaster) -> list[str]:
     notes = []
     if job.scored_part == "valid":
         notes.append(
             "No test rows were held out: the evaluation is the validation's, on rows that the search has "
             "chosen by, so it is better than on new rows."
         )
-    if job.refit_wanted and not refit:
-        why = (
-            "the study was interrupted"
-            if conductor.stopped_by == "interrupt"
-            else "no time was left to refit"
-        )
-        notes.append(f"The model is the search's own, fitted on the training rows only: {why}.")
-    scored = calibrated(job, _forecaster(job, best, _search_files(job, best), _SEARCHED))
     needed, calibrator = rows_needed(scored.levels), scored.calibrator
     if calibrator.kind != "none" and calibrator.rows < needed:
         notes.append(
             f"The outermost levels are calibrated by {calibrator.rows} rows, {needed} are needed for what "
             "they claim: their offsets are those of the farthest rows. More rows or --cv 5 help."
         )
-    if not refit:
-        return scored, scored, tuple(notes)
-    display.phase("fitting the best parameters on training and validation rows")
-    final = _forecaster(job, best, _fit(job, best, refit=True), f"{_SEARCHED} and validation rows")
-    # No row is left that the new model does not know: it keeps what was learnt of the search's own one.
-    final = replace(final, calibrator=scored.calibrator)
-    return final, (final if job.scored_part == "test" else scored), tuple(notes)
+    return notes
 
 
-def calibrated(job: Job, forecaster: Forecaster) -> Forecaster:
-    """Return the search's own model as calibrated by the validation rows."""
+def calibrated(job: Job, forecaster: Forecaster, watched: Array) -> Forecaster:
+    """Return the search's own model as calibrated by the validation rows.
+
+    Args:
+        watched: what it says of them [rows, levels], no row having a say in it.
+    """
     if job.config.calibration == "none":
         return forecaster
     learnt = calibrate(
         job.config.calibration,
         job.modelled("valid"),
-        out_of_fold(job, forecaster),
+        watched,
         forecaster.levels,
         job.dataset.groups[job.rows("valid")] if forecaster.group else None,
     )
     return replace(forecaster, calibrator=learnt)
 
 
-def out_of_fold(job: Job, forecaster: Forecaster) -> Array:
-    """Return what the search's own models say of the validation rows, each of those new to it.
-
-    Returns:
-        [rows, levels], on the boosters' scale, neither ordered nor calibrated.
-    """
+def _watched(job: Job, result: TrialResult, files: Files | None) -> Array:
+    """Return what a trial's boosters say of the validation rows, each of those new to it [rows, levels]."""
+    parts = by_fold(files or _fit(job, result, refit=False), len(job.dataset.fits))
+    model, levels = get_model(result.model), job.config.search.levels
     told = [
-        replace(forecaster, members=(member,)).raw(job.slice(*fold.watch))
-        for member, fold in zip(forecaster.members, job.dataset.fits, strict=True)
+        load_located(model, part, levels)(job.slice(*fold.watch))
+        for part, fold in zip(parts, job.dataset.fits, strict=True)
     ]
     return np.concatenate(told)
 
 
-def _refits(job: Job, conductor: Conductor) -> bool:
-    wanted = job.refit_wanted and conductor.stopped_by != "interrupt"
-    return wanted and conductor.refit_s <= job.clock.refit_most_s and job.clock.allows(conductor.refit_s)
+def _refitted(job: Job, conductor: Conductor, chosen: Chosen, display: Display) -> dict[str, Files]:
+    """Return the files of the trials that were fitted again on all rows, the weightiest first, by key."""
+    if not job.refit_wanted or conductor.stopped_by == "interrupt":
+        return {}
+    display.phase("fitting the best parameters on training and validation rows")
+    found: dict[str, Files] = {}
+    default = conductor.default.seconds if conductor.default else 0.0
+    order = np.argsort(-chosen.weights, kind="stable").tolist()
+    for trial in (chosen.trials[i] for i in order):
+        seconds = job.refit_scale * (trial.seconds + default)  # the default is fitted again after them
+        if seconds > job.clock.refit_most_s or not job.clock.allows(seconds):
+            break
+        found[trial.key] = _fit(job, trial, refit=True)
+    return found
 
 
-def default_model(job: Job, default: TrialResult, best: TrialResult, scored: Forecaster) -> Forecaster:
-    """Return the untuned default as its library gives it, put in order but not calibrated.
+def default_model(job: Job, default: TrialResult, made: Made) -> tuple[Forecaster, Array | None]:
+    """Return the untuned default as its library gives it, and what it says of the validation rows.
 
-    It is fitted on the same rows as the model that it is compared with.
+    It is put in order but not calibrated, and fitted on the same rows as the model that it is compared with.
     """
-    if default.key == best.key:
-        return replace(scored, calibrator=no_calibration(scored.levels))
-    fitted_on = str(scored.about["fitted_on"])  # time may have run short since that was decided
-    refitted = fitted_on != _SEARCHED
-    files = _fit(job, default, refit=True) if refitted else _search_files(job, default)
-    return _forecaster(job, default, files, fitted_on)
-
-
-def _search_files(job: Job, result: TrialResult) -> Files:
-    kept = KeptModels(job.paths.kept).get(result.key)
-    return unpack(kept)[0] if kept else _fit(job, result, refit=False)
+    scored = made.scored
+    if [default.key] == [trial.key for trial in made.chosen.trials]:
+        return replace(scored, calibrator=no_calibration(scored.levels)), made.watched
+    refitted = scored.about["fitted_on"] != _SEARCHED  # time may have run short since that was decided
+    kept = None if refitted else search_files(job, default)
+    files = kept or _fit(job, default, refit=refitted)
+    model = _forecaster(job, Chosen.alone(default), [(default, files)], str(scored.about["fitted_on"]))
+    return model, None if refitted else _watched(job, default, files)
 
 
 def _fit(job: Job, result: TrialResult, *, refit: bool) -> Files:
@@ -122,12 +163,29 @@ def _fit(job: Job, result: TrialResult, *, refit: bool) -> Files:
     return fit.dump()
 
 
-def _forecaster(job: Job, result: TrialResult, files: Files, fitted_on: str) -> Forecaster:
-    folds = len(job.dataset.fits) if fitted_on == _SEARCHED else 1
+def _forecaster(
+    job: Job,
+    chosen: Chosen,
+    parts: Sequence[tuple[TrialResult, Files]],
+    fitted_on: str,
+    refitted: frozenset[str] = frozenset(),
+) -> Forecaster:
+    """Return the forecaster of the chosen trials, not calibrated.
+
+    Args:
+        parts: each trial with its files.
+        refitted: keys of the trials whose files are one model, not one a fold.
+    """
+    heaviest = chosen.trials[int(np.argmax(chosen.weights))]
+    whole = fitted_on != _SEARCHED and not refitted
     return Forecaster(
         target=job.config.data.target or "",
         levels=job.config.search.levels,
-        members=tuple(Member(result.model, part) for part in by_fold(files, folds)),
+        members=tuple(
+            member
+            for (trial, files), weight in zip(parts, chosen.weights.tolist(), strict=True)
+            for member in _members(job, trial, files, weight, whole or trial.key in refitted)
+        ),
         encoder=job.dataset.encoder,
         transform=job.dataset.transform,
         calibrator=no_calibration(job.config.search.levels),
@@ -135,12 +193,21 @@ def _forecaster(job: Job, result: TrialResult, files: Files, fitted_on: str) -> 
         about={
             "study": job.about.name,
             "study_id": job.about.id,
-            "trial": result.number,
-            "trial_key": result.key,
-            "params": dict(result.fit_params),
+            "trial": heaviest.number,
+            "trial_key": heaviest.key,
+            "trials": {str(t.number): w for t, w in zip(chosen.trials, chosen.weights.tolist(), strict=True)},
+            "params": dict(heaviest.fit_params),
             "fitted_on": fitted_on,
+            "guarantee": _EXACT if fitted_on == _SEARCHED else _CLOSE,
             "dataset": job.dataset.facts.name,
             "digest": job.dataset.facts.digest,
             "raysearch": raysearch.__version__,
         },
     )
+
+
+def _members(job: Job, trial: TrialResult, files: Files, weight: float, whole: bool) -> list[Member]:
+    """Return a trial's models: one, or one a fold; in time the last, which has learnt from most rows."""
+    parts = by_fold(files, 1 if whole else len(job.dataset.fits))
+    parts = parts if job.folds_are_averaged else parts[-1:]
+    return [Member(trial.model, part, weight / len(parts)) for part in parts]

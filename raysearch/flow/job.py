@@ -144,8 +144,12 @@ class Job:
         Models of folds need no refit: their mean is the better forecast, and has its calibration. Only in
         time it lacks the latest rows.
         """
-        folded = any(fold.train[-1][1] > fold.watch[0] for fold in self.dataset.fits)
-        return self.config.search.refit and not folded
+        return self.config.search.refit and not self.folds_are_averaged
+
+    @property
+    def folds_are_averaged(self) -> bool:
+        """Tell whether each fold's model has learnt from rows on both sides of it: not so in time."""
+        return any(fold.train[-1][1] > fold.watch[0] for fold in self.dataset.fits)
 
     @property
     def refit_scale(self) -> float:

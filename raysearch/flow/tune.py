@@ -35,6 +35,7 @@ from raysearch.tracking import (
     open_tracker,
 )
 
+_CANDIDATES_A_MEMBER = 2  # models kept for each that the ensemble may have
 _CONTINUED = (
     "trials",
     "patience",
@@ -223,6 +224,7 @@ def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Condu
         refit_scale=job.refit_scale if search.refit else 0.0,
         refit_most_s=job.clock.refit_most_s,
         pick=job.config.pick,
+        candidates=1 if search.ensemble == 1 else _CANDIDATES_A_MEMBER * search.ensemble,
     )
     return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers)
 

@@ -35,6 +35,7 @@ class Limits:
         patience: trials without gain, counted from where the study was gone on with.
         refit_scale: seconds that refitting a trial's parameters takes for each second of the trial.
         refit_most_s: a refit that would take longer is not made, and so needs no time kept for it.
+        candidates: trials whose models are kept, for the ensemble to be chosen from.
         pick: how the best trial is chosen where there are several objectives; None: there is one.
     """
 
@@ -46,6 +47,7 @@ class Limits:
     refit_scale: float = 0.0
     refit_most_s: float = math.inf
     pick: Pick | None = None
+    candidates: int = 1
 
 
 class Watcher(Protocol):
@@ -77,7 +79,7 @@ class Conductor:
         self._waiting: set[str] = set()  # lost their worker, not yet tried again
         self._halt = self._over = ""
         self._defaults: list[TrialResult] = []
-        self._leaders = Leaders(limits.pick)
+        self._leaders = Leaders(limits.pick, limits.candidates)
         self._good = self._failed = self._without_gain = 0
         for result in ledger.results:
             self._count(result)
@@ -223,6 +225,14 @@ class Conductor:
     def best(self) -> TrialResult | None:
         """The trial that becomes the model: with the lowest score, or picked from the front."""
         return self._leaders.best
+
+    @property
+    def leading(self) -> tuple[TrialResult, ...]:
+        """The trials that may become the model together, the best first."""
+        best = self.best
+        if best is None or self._limits.pick is not None:
+            return (best,) if best else ()
+        return self._leaders.trials
 
     @property
     def default(self) -> TrialResult | None:

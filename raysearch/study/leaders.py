@@ -1,4 +1,4 @@
-"""The trials that lead a search: the best one, or with several objectives the front and its pick."""
+"""The trials that lead a search: the best ones, or with several objectives the front and its pick."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ class Leaders:
 
     Args:
         pick: how one of several objectives' front is chosen; None: there is one objective.
+        room: with one objective, how many of the best are kept.
     """
 
-    def __init__(self, pick: Pick | None) -> None:
+    def __init__(self, pick: Pick | None, room: int = 1) -> None:
         self._pick = pick
+        self._room = room
+        self._ranked: list[TrialResult] = []
         self._front: list[TrialResult] = []
         self._asked: list[TrialResult] = []  # the one that is picked by its number, wherever it stands
         self.best: TrialResult | None = None
@@ -26,6 +29,8 @@ class Leaders:
         if self._pick is None:
             gain = self.best is None or (result.score or 0) < (self.best.score or 0)
             self.best = result if gain else self.best
+            ranked = sorted([*self._ranked, result], key=lambda one: one.score or 0.0)
+            self._ranked = ranked[: self._room]
             return gain
         if result.number == self._pick.number:
             self._asked = [result]
@@ -36,13 +41,14 @@ class Leaders:
     @property
     def bar(self) -> float:
         """The score below which a trial sends its model along; any trial may end on a front."""
-        if self._pick is not None or self.best is None or self.best.score is None:
+        if self._pick is not None or len(self._ranked) < self._room:
             return math.inf
-        return self.best.score
+        last = self._ranked[-1].score
+        return math.inf if last is None else last
 
     @property
     def trials(self) -> tuple[TrialResult, ...]:
-        """The best trial, or all that a front and its pick consist of."""
+        """The best trials, the best first, or all that a front and its pick consist of."""
         if self._pick is None:
-            return (self.best,) if self.best else ()
+            return tuple(self._ranked)
         return (*self._front, *self._asked)

@@ -1,0 +1,133 @@
+"""The trials that are the model together: chosen by what each of them says of rows that are new to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raysearch.calibration import Ints
+from raysearch.ensemble import choose_weights, cross_fitted
+from raysearch.flow.job import Job
+from raysearch.metrics import Array
+from raysearch.models import Frame, by_fold, get_model, load_located
+from raysearch.records import Ensemble, TrialResult
+from raysearch.study.kept import Files, KeptModels
+from raysearch.trial import Bench, unpack
+
+_TIMED_ROWS = 1000  # that predictions are timed on; also the unit of the bound
+
+Watched = Callable[[Job, TrialResult, Files | None], Array]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Trials and what they weigh.
+
+    Attributes:
+        weights: of each trial, summing to 1.
+        watched: what they say of the validation rows together [rows, levels], on the boosters' scale; no row
+            has a say in the weights that it is told with.
+        facts: what the record tells of it.
+    """
+
+    trials: tuple[TrialResult, ...]
+    weights: Array
+    watched: Array
+    facts: Ensemble | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def alone(cls, trial: TrialResult, watched: Array | None = None) -> Chosen:
+        """Return a single trial."""
+        return cls((trial,), np.ones(1), np.empty((0, 0)) if watched is None else watched)
+
+
+def search_files(job: Job, trial: TrialResult) -> dict[str, bytes] | None:
+    """Return the boosters that the search has trained in a trial, or None where they were not kept."""
+    kept = KeptModels(job.paths.kept).get(trial.key)
+    return unpack(kept)[0] if kept else None
+
+
+def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) -> Chosen:
+    """Choose trials and weights by the pinball loss on the validation rows.
+
+    The mean of several is taken only where its score is better than the best trial's, each row scored with
+    weights and a calibration in which it has no say.
+
+    Args:
+        leading: the trials that may become the model, the best first.
+        watched: what a trial whose models were not kept says of the validation rows.
+    """
+    bench = Bench(job.dataset.table, job.recipe())
+    kept = KeptModels(job.paths.kept)
+    files = {trial.key: kept.get(trial.key) for trial in leading}
+    known = [trial for i, trial in enumerate(leading) if i == 0 or files[trial.key]]
+    most, bound = job.config.search.ensemble, job.config.search.max_predict_ms
+    notes: tuple[str, ...] = ()
+    costs: list[float] = []
+    if bound is not None:
+        known, costs, notes = _within(job, known, files, bound)
+    raws = np.stack([_said(job, trial, files[trial.key], watched) for trial in known])
+    best = bench.score(raws[0], known[0].rounds).score
+
+    def chosen_by(rows: Ints) -> Array:
+        return choose_weights(bench.loss_of, raws, rows, most, costs)
+
+    alone = Chosen((known[0],), np.ones(1), raws[0], _facts([known[0]], np.ones(1), best, best), notes)
+    if most == 1 or len(known) == 1:
+        return alone
+    blended = cross_fitted(chosen_by, raws, job.dataset.folds)
+    score = bench.score(blended, known[0].rounds).score
+    weights = chosen_by(np.arange(raws.shape[1]))
+    if not score < best or (weights > 0).sum() == 1:
+        return alone
+    inside = np.flatnonzero(weights).tolist()
+    trials = [known[i] for i in inside]
+    facts = _facts(trials, weights[inside], score, best)
+    return Chosen(tuple(trials), weights[inside], blended, facts, notes)
+
+
+def _facts(trials: Sequence[TrialResult], weights: Array, score: float, best: float) -> Ensemble:
+    named = {trial.number: float(weight) for trial, weight in zip(trials, weights, strict=True)}
+    return Ensemble(named, score, best)
+
+
+def _said(job: Job, trial: TrialResult, files: Files | None, watched: Watched) -> Array:
+    return unpack(files)[1] if files else watched(job, trial, None)
+
+
+def _within(
+    job: Job, trials: Sequence[TrialResult], files: dict[str, dict[str, bytes] | None], bound_ms: float
+) -> tuple[list[TrialResult], list[float], tuple[str, ...]]:
+    """Return the trials that predict within the bound by themselves, and the share of it that each takes."""
+    timed = [
+        (trial, _predict_ms(job, trial, unpack(kept)[0])) for trial in trials if (kept := files[trial.key])
+    ]
+    within = [(trial, ms / bound_ms) for trial, ms in timed if ms <= bound_ms]
+    if within:
+        return [trial for trial, _ in within], [cost for _, cost in within], ()
+    fastest, ms = min(timed, key=lambda item: item[1], default=(trials[0], 0.0))
+    note = (
+        f"No trial's models predict {_TIMED_ROWS:,} rows within {bound_ms:g} ms: the fastest, which is the "
+        f"model, take {ms:.0f} ms. --cv 1, fewer rounds or fewer leaves make them faster."
+    )
+    return [fastest], [], (note,)
+
+
+def _predict_ms(job: Job, trial: TrialResult, files: Files) -> float:
+    """Return the milliseconds in which a trial's models, one a fold, predict rows of the unit."""
+    start, stop = job.dataset.parts["valid"]
+    frame = job.slice(start, min(stop, start + _TIMED_ROWS))
+    levels, model = job.config.search.levels, get_model(trial.model)
+    loaded = [load_located(model, part, levels) for part in by_fold(files, len(job.dataset.fits))]
+    return 1000.0 * _TIMED_ROWS / max(1, frame.rows) * min(_seconds(loaded, frame) for _ in range(2))
+
+
+def _seconds(loaded: Sequence[Callable[[Frame], Array]], frame: Frame) -> float:
+    begun = time.perf_counter()
+    for predict in loaded:
+        predict(frame)
+    return time.perf_counter() - begun
