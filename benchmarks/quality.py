@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import shlex
@@ -44,6 +45,15 @@ def processor_seconds() -> float:
     """Return what this process's finished children have used."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def machine_seconds() -> float:
+    """Return the processor seconds of all that runs on the machine; not a number where nothing tells them."""
+    try:
+        ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    except OSError:
+        return math.nan
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # all but idle and waiting for disks
 
 
 def work(command: list[str], scratch: Path, env: dict[str, str], limit: float) -> str | None:
@@ -74,11 +84,12 @@ def run(side: str, table: Table, options: argparse.Namespace, scratch: Path) -> 
     (scratch / "job.json").write_text(json.dumps(job))
     told = {key: getattr(table, key) for key in ("kind", "rows", "seed", "digest")}
     told |= {"table": table.name, "side": side, "words": job["words"], "more": job["more"]}
-    told |= {"seconds": options.seconds, "cores": options.cores, "load_before": os.getloadavg()[0]}
-    before, started = processor_seconds(), time.perf_counter()
+    told |= {"seconds": options.seconds, "cores": options.cores}
+    before, all_before, started = processor_seconds(), machine_seconds(), time.perf_counter()
     command = [python, str(HERE / f"quality_{side}.py"), str(scratch / "job.json")]
     error = work(command, scratch, env, limit=600 + 10 * options.seconds)
     told |= {"wall_s": time.perf_counter() - started, "cpu_s": processor_seconds() - before}
+    told |= {"machine_cpu_s": machine_seconds() - all_before}
     if error is not None:
         return told | {"error": error}
     told |= json.loads((scratch / "told.json").read_text())
@@ -157,7 +168,18 @@ def main() -> None:
             results.append(run(side, table, options, scratch))
             shutil.rmtree(scratch, ignore_errors=True)
             options.out.write_text(json.dumps(results, indent=1, default=str))
-            keys = ("table", "seed", "side", "pinball", "coverage", "crossing", "fit_s", "cpu_s", "error")
+            keys = (
+                "table",
+                "seed",
+                "side",
+                "pinball",
+                "coverage",
+                "crossing",
+                "fit_s",
+                "cpu_s",
+                "machine_cpu_s",
+                "error",
+            )
             told = {key: results[-1][key] for key in keys if key in results[-1]}
             print(told, file=sys.stderr, flush=True)
     print("\n".join([*quality_score.losses(results), "", *quality_score.times(results)]))

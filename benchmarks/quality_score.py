@@ -108,14 +108,14 @@ def losses(results: list[dict]) -> list[str]:
 
 
 def times(results: list[dict]) -> list[str]:
-    """Return the lines of the second table: seconds of fitting, of processors, and of prediction."""
+    """Return the lines of the second table: seconds of fit, prediction and processors."""
     lines = [
-        "| table | side | seconds of fit | processor seconds | seconds of prediction | load before |",
+        "| table | side | seconds of fit | of prediction | of its processors | of all that ran meanwhile |",
         "|" + "---|" * 6,
     ]
     for name, sides in by_table(results).items():
         for side, found in sides.items():
-            keys = ("fit_s", "cpu_s", "predict_s", "load_before")
+            keys = ("fit_s", "predict_s", "cpu_s", "machine_cpu_s")
             lines.append(
                 f"| {name} | {side} | " + " | ".join(f"{_mean(found, key):.3g}" for key in keys) + " |"
             )

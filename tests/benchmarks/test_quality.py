@@ -37,7 +37,7 @@ def test_a_score_of_missing_quantiles_is_refused() -> None:
 def result(table: str, kind: str, side: str, loss: float, seed: int = 0) -> dict:
     told = {"table": table, "kind": kind, "side": side, "seed": seed, "rows": (8, 2), "pinball": loss}
     told |= {"pinball_sorted": loss, "coverage": 0.9, "crossing": 0.0, "fit_s": 1.0, "predict_s": 0.1}
-    return told | {"cpu_s": 1.0, "load_before": 0.5}
+    return told | {"cpu_s": 1.0, "machine_cpu_s": 1.5}
 
 
 def test_means_are_geometric_and_told_by_kind() -> None:
