@@ -68,12 +68,16 @@ def _mean(results: list[dict], key: str) -> float:
     return statistics.mean(result[key] for result in results)
 
 
+def _loss(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 def _cell(sides: dict[str, list[dict]], side: str) -> str:
     if side not in sides:
         return "-"
     keys = ("pinball", "pinball_sorted", "coverage", "crossing")
     loss, ordered, covered, crossed = (_mean(sides[side], key) for key in keys)
-    told = f"{loss:.4g}" if crossed == 0 else f"{loss:.4g} ({ordered:.4g})"
+    told = _loss(loss) if crossed == 0 else f"{_loss(loss)} ({_loss(ordered)})"
     return f"{told}, {100 * covered:.1f} %, {100 * crossed:.2g} %"
 
 
