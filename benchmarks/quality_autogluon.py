@@ -2,7 +2,7 @@
 
 `best_quality`, the preset for the best accuracy, with the validation that its documentation gives for rows of
 groups or in time (`validation_structure`), all cores and the seconds as `time_limit`. Stacking is off: its
-trial run (`dynamic_stacking`) spends a quarter of so few seconds, and with no model by then `fit` fails.
+trial run (`dynamic_stacking`) spends a quarter of the seconds, and `fit` failed where it made no model.
 """
 
 from __future__ import annotations
