@@ -77,7 +77,7 @@ class SplitConfig:
     test_size: float
     valid_size: float
     purge: int
-    cv: int = 1
+    cv: int | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ class Config:
         """How quantiles are calibrated, "auto" decided.
 
         A single split in time gets none: its validation rows are one stretch of time, whose errors tell
-        little of the next one's. Folds hold several stretches.
+        little of the next one's. Folds hold several stretches. Asked before the number of folds is known,
+        it is taken that there are several.
         """
         if self.search.calibrate != "auto":
             return self.search.calibrate

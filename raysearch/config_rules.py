@@ -155,7 +155,7 @@ def _check_split(config: Config, problems: Problems) -> None:
         problems.add(f"split.test_size: got {split.test_size}, must be at least 0 and below 1")
     if not 0 < split.valid_size < 1:
         problems.add(f"split.valid_size: got {split.valid_size}, must be above 0 and below 1")
-    if not 1 <= split.cv <= 20:
+    if split.cv is not None and not 1 <= split.cv <= 20:
         problems.add(f"split.cv: got {split.cv}, must be from 1 (a single validation part) to 20 folds")
     if split.purge < 0:
         problems.add(f"split.purge: got {split.purge}, must not be negative")

@@ -92,7 +92,11 @@ DATA_FLAGS = (
         _TABLE,
     ),
     Flag(
-        "--cv", "split.cv", int, "Folds that take turns in validation; 1: a single part (default 1)", _TABLE
+        "--cv",
+        "split.cv",
+        int,
+        "Folds that take turns in validation; 1: a single part (default: 5, 3 or 1 by size)",
+        _TABLE,
     ),
     Flag("--purge", "split.purge", int, "Time steps left out before validation and test (default 0)", _TABLE),
     Flag("--test", "data.test_path", str, "Test rows from a file of their own", _TABLE),

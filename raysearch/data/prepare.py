@@ -42,6 +42,7 @@ class Dataset:
         times: [rows] datetime64[us] (UTC) or float64, or None.
         positions: [rows] row number in the user's table; those of a test table count on from its end.
         folds: which validation rows calibrate which.
+        cv: folds that take turns in validation; 1: a single part.
     """
 
     table: pa.Table
@@ -55,6 +56,7 @@ class Dataset:
     facts: DatasetFacts
     quality: DataQuality
     folds: Folds
+    cv: int
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
         None if extra is None else extra.usable.times,
     )
     split = split_rows(keys, config.split, config.search.seed, test=extra is None)
+    config = config.replace(
+        "split", cv=max(1, len(split.folds)) if config.split.cv is None else config.split.cv
+    )
     dataset = _assemble(config, main, extra, split)
     suspects = find_suspects(dataset, main.table, data)
     if data.strict:
@@ -185,6 +190,7 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
             warnings=warnings,
         ),
         folds=_folds(main.usable, split, config),
+        cv=config.split.cv or 1,
     )
 
 

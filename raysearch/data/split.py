@@ -15,6 +15,7 @@ from raysearch.errors import DataError
 from raysearch.records import FoldRows
 
 Ints = npt.NDArray[np.int64]
+_FOLDS_UP_TO = ((10_000, 5), (40_000, 3))  # rows to learn from and to score on, measured
 _LEAST = {"train": 10, "valid": 2, "test": 2}
 
 
@@ -79,18 +80,35 @@ def split_rows(keys: Keys, settings: SplitConfig, seed: int, *, test: bool = Tru
         else:
             split = _at_random(order, test_size, settings.valid_size)
     _check_sizes(split, keys.rows, test_size)
-    return split if settings.cv == 1 else _in_folds(split, keys, settings)
+    if settings.cv is not None:
+        return split if settings.cv == 1 else _in_folds(split, keys, settings, settings.cv)
+    folds = folds_by_size(len(split.train) + len(split.valid))
+    if folds == 1:
+        return split
+    try:
+        return _in_folds(split, keys, settings, folds)
+    except DataError:  # too few times or groups: nobody has asked for folds
+        return split
 
 
-def _in_folds(split: Split, keys: Keys, settings: SplitConfig) -> Split:
+def folds_by_size(rows: int) -> int:
+    """Return how many folds a table is validated in where the user says nothing.
+
+    On few rows a single validation part chooses by luck, and folds' models together are worth several trials;
+    on many one part tells enough, and the time is better spent on more trials.
+    """
+    return next((folds for most, folds in _FOLDS_UP_TO if rows <= most), 1)
+
+
+def _in_folds(split: Split, keys: Keys, settings: SplitConfig, count: int) -> Split:
     """Return the split with training and validation rows in folds: contiguous, in the order of the table."""
     if split.by == "time":
         learn = _learn_in_time(split, keys, settings.purge)
-        folds = _time_folds(keys.times[learn], settings.cv, settings.purge)
+        folds = _time_folds(keys.times[learn], count, settings.purge)
     else:
         learn = np.concatenate([split.train, split.valid])
         groups = keys.groups[learn] if split.by == "group" else None
-        of_row = fold_of_rows(len(learn), settings.cv, groups)
+        of_row = fold_of_rows(len(learn), count, groups)
         learn = learn[np.argsort(of_row, kind="stable")]
         folds = _whole_folds(np.bincount(of_row))
     rows = keys.rows - len(learn) - len(split.test)

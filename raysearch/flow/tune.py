@@ -67,6 +67,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     display.phase("reading the table")
     table = read_table(table) if table is not None else None
     dataset = prepare(config, table)
+    config = config.replace("split", cv=dataset.cv)  # what went by size stays when the study is gone on with
     about = home.create(
         config.study,
         {

@@ -54,7 +54,7 @@ class Place:
     @property
     def quick(self) -> list[str]:
         """Words that make a study short."""
-        return ["--space", "quick.yaml", "--engine", "inline", "--trials", "2"]
+        return ["--space", "quick.yaml", "--engine", "inline", "--trials", "2", "--cv", "1"]
 
     def studies(self) -> list[str]:
         home = self.root / "studies"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from raysearch.config import SplitConfig
-from raysearch.data.split import Keys, split_rows
+from raysearch.data.split import Keys, folds_by_size, split_rows
 from raysearch.errors import DataError
 
 
@@ -192,3 +193,20 @@ def test_too_few_times_or_groups_for_the_folds_are_refused():
         split_rows(Keys(108, times=np.repeat(np.arange(12), 9)), cut("time", purge=3, cv=8), 0)
     few = np.array(list("aaaaaaaaaaaaaaaaaaaabbbbbbcccccc"))
     assert len(split_rows(Keys(32, groups=few), cut("group", cv=5), 0).folds) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "folds"), [(40, 5), (10_000, 5), (10_001, 3), (40_000, 3), (40_001, 1), (1_000_000, 1)]
+)
+def test_small_tables_are_validated_in_folds_where_nothing_is_said(rows, folds):
+    assert folds_by_size(rows) == folds
+
+
+def test_folds_by_size_are_made_of_what_there_is():
+    settings = SplitConfig("random", 0.2, 0.2, 0)
+    assert len(split_rows(Keys(500), settings, 0).folds) == 5
+    assert len(split_rows(Keys(500, times=np.arange(500)), replace(settings, by="time"), 0).folds) == 5
+    groups = np.repeat(["a", "b", "c"], 100)
+    assert len(split_rows(Keys(300, groups=groups), replace(settings, by="group"), 0).folds) == 2
+    few = split_rows(Keys(300, times=np.arange(300) // 75), replace(settings, by="time"), 0)
+    assert few.folds == () and len(few.valid), "four times are too few for folds, and nobody asked for any"

@@ -39,7 +39,7 @@ def same_numbers():
 
 
 def warnings(frame, split=None, **data):
-    flags = {"data": {"target": "y", **data}, "split": split or {}}
+    flags = {"data": {"target": "y", **data}, "split": {"cv": 1, **(split or {})}}
     return prepare(load_config(flags=flags, in_memory=True), frame).quality.warnings
 
 

@@ -52,6 +52,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             "compute__engine": "inline",
             "tracking__enabled": False,
             "study__name": "s",
+            "split__cv": 1,
             "data__target": "demand",
             **words,
         }
