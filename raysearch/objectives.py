@@ -52,7 +52,7 @@ class Objective:
     @property
     def word(self) -> str:
         """As it is written in settings, e.g. "pinball+0.5*coverage_gap"."""
-        return "+".join(f"{weight:.10g}*{name}" if weight != 1 else name for weight, name in self.terms)
+        return "+".join(f"{_factor(weight)}*{name}" if weight != 1 else name for weight, name in self.terms)
 
     @property
     def metric(self) -> str:
@@ -65,7 +65,8 @@ class Objective:
     def title(self) -> str:
         """What readers are told that it is: "pinball loss", "interval score at 90 %"."""
         return " + ".join(
-            f"{weight:.10g} × {_title(name)}" if weight != 1 else _title(name) for weight, name in self.terms
+            f"{_factor(weight)} × {_title(name)}" if weight != 1 else _title(name)
+            for weight, name in self.terms
         )
 
     def value(self, measured: Mapping[str, float]) -> float:
@@ -109,6 +110,11 @@ def _term(text: str) -> tuple[float, str]:
     if not 0 < factor < math.inf:
         raise ValueError(f"{text.strip()!r}: a weight is a number above 0, e.g. pinball + 0.5*coverage_gap")
     return factor, _known(name)
+
+
+def _factor(weight: float) -> str:
+    """Return a weight as it can be read again: a plus would part the sum."""
+    return f"{weight:.10g}".replace("e+", "e")
 
 
 def _known(name: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from raysearch.metrics import evaluate, score_metrics
-from raysearch.objectives import PINBALL, objective_metrics, parse_objectives, scores, unmet
+from raysearch.objectives import PINBALL, objective_metrics, parse_objectives, scores, titles, unmet
 
 LEVELS = (0.1, 0.5, 0.9)
 Y = np.array([1.0, 5.0])
@@ -63,6 +63,14 @@ def test_words_metrics_and_titles():
     ]
     assert parse_objectives("pinball_loss_avg,interval_score_90") == parse_objectives("pinball,interval_90")
     assert parse_objectives("pinball") == (PINBALL,)
+
+
+@pytest.mark.parametrize("text", ["1e20*pinball", "1e-7*pinball+1e12*width_90", "0.1*crps+0.30*coverage_gap"])
+def test_a_word_reads_as_the_objective_it_names(text):
+    (objective,) = parse_objectives(text)
+    assert parse_objectives(objective.word) == (objective,)
+    assert titles([objective.word]) == {objective.word: objective.title}
+    assert not set("+*") & set(objective.metric)
 
 
 @pytest.mark.parametrize(

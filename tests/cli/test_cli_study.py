@@ -141,3 +141,35 @@ def test_the_study_goes_on_with_more_trials_and_other_words(ended, told):
     runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{result['parent_run_id']}'")
     assert len({run.data.tags["raysearch.trial_key"] for run in runs}) == len(runs) == 5
     assert "RUNNING" not in {status for _, status in place.runs()}
+
+
+def test_several_objectives_give_a_front_from_which_another_is_picked(module_place, told):
+    place = module_place
+    words = ["--objective", "pinball,coverage_gap", "--space", "quick.yaml", "--trials", "6", "--study", "f"]
+    done = place.command("tune", *place.data, *words, "--json", timeout=180)
+    assert done.returncode == 0, done.stderr
+    assert "Pareto front of: pinball loss, coverage gap (no trial is stopped early)" in done.stderr
+    result = told(done.stdout)
+    assert result["trials"]["finished"] == 6 and result["picked"] == "the knee of the front"
+    front = [point["number"] for point in result["pareto"]]
+    assert result["best"]["number"] in front
+    refused = place.command("resume", "f", "--pick", "wis")
+    assert refused.returncode == 1 and "must be 'knee', an objective" in refused.stderr
+    again = place.command("resume", "f", "--pick", str(front[-1]))
+    assert again.returncode == 0, again.stderr
+    assert f"picked: trial {front[-1]}, as asked for" in again.stdout
+    assert "Ray dashboard" not in again.stderr and "no more are asked for" in again.stderr
+    report = place.root / "studies" / "f" / "report"
+    assert "The Pareto front" in (report / "report.html").read_text(encoding="utf-8")
+    assert (report / "pareto.csv").is_file() and (report / "plots" / "pareto.png").is_file()
+    client = mlflow.MlflowClient(tracking_uri=result["tracking_uri"])
+    parent = client.get_run(result["parent_run_id"])
+    assert parent.data.params["search.objective"] == "pinball,coverage_gap"
+    assert parent.data.tags["raysearch.best_trial"] == str(front[-1])
+    assert {"pareto.json", "pareto.csv"} <= {
+        entry.path for entry in client.list_artifacts(parent.info.run_id)
+    }
+    words = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.`raysearch.pareto` = 'true'"
+    runs = client.search_runs([parent.info.experiment_id], words)
+    assert sorted(int(run.data.tags["raysearch.trial"]) for run in runs) == sorted(front)
+    assert all("valid_coverage_gap" in run.data.metrics for run in runs)

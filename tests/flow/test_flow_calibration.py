@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from raysearch.data import prepare
 from raysearch.errors import ConfigError
 from raysearch.flow import open_study, resume
 
@@ -129,3 +130,34 @@ def test_too_few_rows_for_what_the_levels_claim_are_told(study):
     assert any("calibrated by 13 rows, 19 are needed" in warning for warning in few.warnings)
     enough = study(noisy(80), data__drop=["store"], split__cv=5, study__name="e")
     assert not any("are needed" in warning for warning in enough.warnings)
+
+
+@pytest.mark.parametrize(
+    "words", [{}, {"split__cv": 3}, {"split__cv": 3, "split__purge": 4}, {"split__purge": 4}]
+)
+def test_in_time_rows_are_scored_by_models_and_calibrated_by_rows_from_before(settings, table, words):
+    config = settings(data__time="day", search__calibrate="marginal", **words)
+    dataset = prepare(config, table.sample(frac=1, random_state=0))
+    day = np.asarray(dataset.times)
+    for fold in dataset.fits:
+        learnt = np.concatenate([day[slice(*part)] for part in fold.train])
+        assert learnt.max() < day[slice(*fold.watch)].min()
+    watched = day[dataset.fits[0].watch[0] : dataset.fits[-1].watch[1]]
+    pairs = list(dataset.folds.pairs())
+    told = np.concatenate([own for own, _ in pairs])
+    assert sorted(told) == list(dataset.folds.told) and len(told) >= 0.5 * len(watched)
+    gap = pd.Timedelta(days=words.get("split__purge", 0))
+    for own, others in pairs:
+        assert watched[others].max() + gap < watched[own].min()
+
+
+@pytest.mark.parametrize("words", [{}, {"split__cv": 4}, {"split__by": "group", "data__group": "store"}])
+def test_rows_that_are_exchangeable_swap_calibration_and_scoring(settings, table, words):
+    dataset = prepare(settings(**words), table.drop(columns=["day"]))
+    watched = dataset.fits[-1].watch[1] - dataset.fits[0].watch[0]
+    pairs = list(dataset.folds.pairs())
+    assert sorted(np.concatenate([own for own, _ in pairs])) == list(range(watched)), "each is scored once"
+    for own, others in pairs:
+        assert not set(own) & set(others) and len(own) + len(others) == watched
+    for fold in dataset.fits:
+        assert all(stop <= fold.watch[0] or start >= fold.watch[1] for start, stop in fold.train)
