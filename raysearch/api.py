@@ -30,6 +30,13 @@ def tune(
     drop: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
     transform: str | None = None,
+    monotone: Mapping[str, int] | None = None,
+    weight: str | None = None,
+    lower: float | None = None,
+    upper: float | None = None,
+    cv: int | None = None,
+    calibrate: str | None = None,
+    strict: bool | None = None,
     space: str | os.PathLike[str] | None = None,
     seed: int | None = None,
     address: str | None = None,
@@ -57,6 +64,12 @@ def tune(
         test: a file with the test rows.
         drop, features: columns to leave out, or to learn from only.
         transform: "none", "log", "log1p" or "asinh" of the target is what is modelled.
+        monotone: columns that every quantile rises (1) or falls (-1) with, e.g. ``{"price": -1}``.
+        weight: a column of row weights, for fitting, calibrating and scoring.
+        lower, upper: bounds that forecasts stay within.
+        cv: folds that take turns in validation (default 1, a single part).
+        calibrate: "auto" (default), "marginal", "group", "time" or "none".
+        strict: True: signs of leakage are refused instead of told.
         space: the search space: a YAML file, the name of a shipped one, or "wide".
         seed: the same seed gives the same bits where one trial runs at a time.
         address: a running Ray cluster; None: an own local Ray, or the one this process is connected to.
@@ -87,8 +100,13 @@ def tune(
             "drop": _names(drop),
             "features": _names(features),
             "transform": transform,
+            "monotone": None if monotone is None else _columns(monotone),
+            "weight": weight,
+            "lower": _plain(lower),
+            "upper": _plain(upper),
+            "strict": strict,
         },
-        "split": {"by": split, "test_size": test_size},
+        "split": {"by": split, "test_size": test_size, "cv": cv},
         "search": {
             "model": model,
             "space": _text(space),
@@ -97,6 +115,7 @@ def tune(
             "time_budget_s": time_budget_s,
             "patience": patience,
             "seed": seed,
+            "calibrate": calibrate,
         },
         "compute": {"address": address},
         "tracking": {
@@ -150,7 +169,17 @@ def _names(columns: Sequence[str] | None) -> list[str] | None:
 def _numbers(levels: Sequence[float]) -> list[Any]:
     """Return levels as plain numbers, also those of an array; what is none is refused with the settings."""
     items = list(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else [levels]
-    return [float(item) if isinstance(item, SupportsFloat) else item for item in items]
+    return [_plain(item) for item in items]
+
+
+def _plain(number: Any) -> Any:
+    """Return a number of any library as a plain one; what is none is refused with the settings."""
+    return float(number) if isinstance(number, SupportsFloat) and not isinstance(number, bool) else number
+
+
+def _columns(given: Any) -> Any:
+    """Return columns with their directions as plain values; what are none is refused with the settings."""
+    return {name: _plain(sign) for name, sign in given.items()} if isinstance(given, Mapping) else given
 
 
 def _check_types(test: Any, tracking: Any, config: Any) -> None:

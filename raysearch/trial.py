@@ -16,7 +16,7 @@ from raysearch.metrics import Array, score_metrics, with_prefix
 from raysearch.models import Fit, FitSettings, FoldFit, Frame, get_model, join
 from raysearch.records import FoldRows, Rung
 
-TARGET, ANCHOR, GROUP = "target", "anchor", "group"
+TARGET, ANCHOR, GROUP, WEIGHT = "target", "anchor", "group", "weight"
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
 _BINNED_KEPT = 2  # binned datasets a worker keeps; the least recently used goes first
 
@@ -71,18 +71,20 @@ class Bench:
     def __init__(self, table: pa.Table, recipe: Recipe) -> None:
         self.recipe = recipe
         self._binned: OrderedDict[Hashable, Any] = OrderedDict()
-        names = [name for name in table.column_names if name not in (TARGET, ANCHOR, GROUP)]
+        names = [name for name in table.column_names if name not in (TARGET, ANCHOR, GROUP, WEIGHT)]
         frame = Frame(table.select(names), recipe.categorical)
         end = max(
             stop for fold in recipe.fits for _, stop in (*fold.train, fold.watch)
         )  # test rows lie behind
         y = table[TARGET].to_numpy()[:end]
         anchor = table[ANCHOR].to_numpy()[:end] if ANCHOR in table.column_names else None
+        weights = table[WEIGHT].to_numpy()[:end] if WEIGHT in table.column_names else None
         z = recipe.transform.standardise(recipe.transform.forward(y, anchor))
         self._learnt = [
             (
                 join([frame.slice(*part) for part in fold.train]),
                 np.concatenate([z[slice(*p)] for p in fold.train]),
+                None if weights is None else np.concatenate([weights[slice(*p)] for p in fold.train]),
             )
             for fold in recipe.fits
         ]
@@ -91,6 +93,7 @@ class Bench:
         self.watched_y: Array = y[low:high]
         self._watched_anchor = anchor[low:high] if anchor is not None else None
         self._watched_z = z[low:high]
+        self._told_weights = None if weights is None else weights[low:high][recipe.folds.told]
         self._groups = table[GROUP].to_numpy()[low:high].astype(str) if GROUP in table.column_names else None
 
     def begin(self, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
@@ -104,8 +107,8 @@ class Bench:
         if key not in self._binned:
             while len(self._binned) >= _BINNED_KEPT * len(self._learnt):
                 self._binned.popitem(last=False)
-            rows, z = self._learnt[fold]
-            self._binned[key] = model.bin(rows, z, fit_params, settings)
+            rows, z, weights = self._learnt[fold]
+            self._binned[key] = model.bin(rows, z, fit_params, settings, weights)
         self._binned.move_to_end(key)
         return model.start(self._binned[key], fit_params, settings, self._watched[fold])
 
@@ -129,7 +132,7 @@ class Bench:
         if not np.isfinite(q).all():
             raise TrialError(f"the model predicts values that are not finite after {fit.rounds} rounds")
         y = self.watched_y[self.recipe.folds.told]
-        metrics = score_metrics(y, q, self.recipe.settings.levels)
+        metrics = score_metrics(y, q, self.recipe.settings.levels, self._told_weights)
         return Rung(fit.rounds, metrics["pinball_loss_avg"], with_prefix(self.recipe.part, metrics))
 
 

@@ -68,6 +68,7 @@ def calibrated(job: Job, forecaster: Forecaster) -> Forecaster:
         out_of_fold(job, forecaster),
         forecaster.levels,
         job.dataset.groups[job.rows("valid")] if forecaster.group else None,
+        job.weights("valid"),
     )
     return replace(forecaster, calibrator=learnt)
 
@@ -131,6 +132,7 @@ def _forecaster(job: Job, result: TrialResult, files: Files, fitted_on: str) -> 
         transform=job.dataset.transform,
         calibrator=no_calibration(job.config.search.levels),
         group=job.config.data.group if job.config.calibration == "group" else None,
+        weight=job.config.data.weight,
         about={
             "study": job.about.name,
             "study_id": job.about.id,
