@@ -165,8 +165,8 @@ def _check_monotone(config: Config, problems: Problems) -> None:
     data = config.data
     if data.monotone:
         problems.add(
-            "data.monotone: is not kept yet: LightGBM refuses it for quantiles, and XGBoost fits leaf values anew "
-            "after it has seen to it, so that forecasts would fall where they must rise; take it out"
+            "data.monotone: is not kept yet: LightGBM refuses it for quantiles, and XGBoost fits leaf values "
+            "anew after it has seen to it, so that forecasts would fall where they must rise; take it out"
         )
     for column, sign in data.monotone.items():
         name = f"data.monotone: {column!r}"

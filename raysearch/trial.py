@@ -93,7 +93,7 @@ class Bench:
         self.watched_y: Array = y[low:high]
         self._watched_anchor = anchor[low:high] if anchor is not None else None
         self._watched_z = z[low:high]
-        self._told_weights = None if weights is None else weights[low:high][recipe.folds.told]
+        self._watched_weights = None if weights is None else weights[low:high]
         self._groups = table[GROUP].to_numpy()[low:high].astype(str) if GROUP in table.column_names else None
 
     def begin(self, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
@@ -132,7 +132,9 @@ class Bench:
         if not np.isfinite(q).all():
             raise TrialError(f"the model predicts values that are not finite after {fit.rounds} rounds")
         y = self.watched_y[self.recipe.folds.told]
-        metrics = score_metrics(y, q, self.recipe.settings.levels, self._told_weights)
+        weights = self._watched_weights
+        weights = None if weights is None else weights[self.recipe.folds.told]
+        metrics = score_metrics(y, q, self.recipe.settings.levels, weights)
         return Rung(fit.rounds, metrics["pinball_loss_avg"], with_prefix(self.recipe.part, metrics))
 
 
