@@ -30,6 +30,13 @@ def tune(
     drop: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
     transform: str | None = None,
+    monotone: Mapping[str, int] | None = None,
+    weight: str | None = None,
+    lower: float | None = None,
+    upper: float | None = None,
+    cv: int | None = None,
+    calibrate: str | None = None,
+    strict: bool | None = None,
     space: str | os.PathLike[str] | None = None,
     seed: int | None = None,
     objective: str | Sequence[str] | None = None,
@@ -59,6 +66,12 @@ def tune(
         test: a file with the test rows.
         drop, features: columns to leave out, or to learn from only.
         transform: "none", "log", "log1p" or "asinh" of the target is what is modelled.
+        monotone: columns that every quantile rises (1) or falls (-1) with, e.g. ``{"price": -1}``.
+        weight: a column of row weights, for fitting, calibrating and scoring.
+        lower, upper: bounds that forecasts stay within.
+        cv: folds that take turns in validation (default 1, a single part).
+        calibrate: "auto" (default), "marginal", "group", "time" or "none".
+        strict: True: signs of leakage are refused instead of told.
         space: the search space: a YAML file, the name of a shipped one, or "wide".
         seed: the same seed gives the same bits where one trial runs at a time.
         objective: what trials are scored by: "pinball" (default), "wis", "crps", "interval_90", "width_90",
@@ -93,8 +106,13 @@ def tune(
             "drop": _names(drop),
             "features": _names(features),
             "transform": transform,
+            "monotone": None if monotone is None else _columns(monotone),
+            "weight": weight,
+            "lower": _plain(lower),
+            "upper": _plain(upper),
+            "strict": strict,
         },
-        "split": {"by": split, "test_size": test_size},
+        "split": {"by": split, "test_size": test_size, "cv": cv},
         "search": {
             "model": model,
             "space": _text(space),
@@ -105,6 +123,7 @@ def tune(
             "seed": seed,
             "objective": _joined(objective),
             "pick": pick,
+            "calibrate": calibrate,
         },
         "compute": {"address": address},
         "tracking": {
@@ -166,7 +185,17 @@ def _joined(objective: str | Sequence[str] | None) -> Any:
 def _numbers(levels: Sequence[float]) -> list[Any]:
     """Return levels as plain numbers, also those of an array; what is none is refused with the settings."""
     items = list(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else [levels]
-    return [float(item) if isinstance(item, SupportsFloat) else item for item in items]
+    return [_plain(item) for item in items]
+
+
+def _plain(number: Any) -> Any:
+    """Return a number of any library as a plain one; what is none is refused with the settings."""
+    return float(number) if isinstance(number, SupportsFloat) and not isinstance(number, bool) else number
+
+
+def _columns(given: Any) -> Any:
+    """Return columns with their directions as plain values; what are none is refused with the settings."""
+    return {name: _plain(sign) for name, sign in given.items()} if isinstance(given, Mapping) else given
 
 
 def _check_types(test: Any, tracking: Any, config: Any) -> None:

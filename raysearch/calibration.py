@@ -3,8 +3,9 @@
 Split conformal prediction with one offset a level (Romano, Patterson and Candès, 2019, each side alone):
 where calibration rows and new rows are exchangeable, a quantile at level 0.95 with its offset lies above the
 truth in at least 95 % of new rows, whatever the model is. Rows may carry weights (Tibshirani et al., 2019;
-Barber et al., 2023), which is how groups and time come in. Arrays: `y` is [rows], `q` is [rows, levels]; both
-on the scale that the models are fitted on.
+Barber et al., 2023), which is how groups, time and the user's row weights come in. Arrays: `y` is [rows], `q`
+is [rows, levels]; both on the scale that the models are fitted on. `weights` is [rows], 1 in the mean: a new
+row is taken to weigh 1; None: all do.
 """
 
 from __future__ import annotations
@@ -92,7 +93,12 @@ def no_calibration(levels: Sequence[float]) -> Calibrator:
 
 
 def calibrate(
-    kind: str, y: Array, q: Array, levels: Sequence[float], groups: Groups | None = None
+    kind: str,
+    y: Array,
+    q: Array,
+    levels: Sequence[float],
+    groups: Groups | None = None,
+    weights: Array | None = None,
 ) -> Calibrator:
     """Learn the offsets from rows that the quantiles' models were not fitted on.
 
@@ -101,22 +107,23 @@ def calibrate(
         y: truth [rows].
         q: quantiles [rows, levels]; put in order before anything else.
         groups: group of each row [rows], needed for "group".
+        weights: how much each row counts [rows].
     """
     if kind == "none" or not len(y):
         return no_calibration(levels)
     residuals = y[:, None] - np.sort(q, axis=1)
     if kind == "time":
-        half_life = _best_half_life(y, q, levels)
-        offsets = _offsets(residuals, levels, _age_weights(len(y), half_life))
+        half_life = _best_half_life(y, q, levels, weights)
+        offsets = _offsets(residuals, levels, _times(_age_weights(len(y), half_life), weights))
         return Calibrator(kind, offsets, {}, len(y), half_life if math.isfinite(half_life) else None)
-    pooled = _offsets(residuals, levels, None)
+    pooled = _offsets(residuals, levels, weights)
     by_group = {}
     if kind == "group" and groups is not None:
-        share = min(1.0, _POOLED_ROWS / len(y))
+        share = min(1.0, _POOLED_ROWS / (len(y) if weights is None else float(weights.sum())))
         for name in np.unique(groups):
             own = groups == name
             # The group's rows count 1, all others so much that together they weigh _POOLED_ROWS at most.
-            by_group[str(name)] = _offsets(residuals, levels, np.where(own, 1.0, share))
+            by_group[str(name)] = _offsets(residuals, levels, _times(np.where(own, 1.0, share), weights))
     return Calibrator(kind, pooled, by_group, len(y))
 
 
@@ -128,10 +135,12 @@ class Folds:
         of_row: fold of each row [rows], from 0 without gaps.
         reach: for rows in order of time: by how many of the first rows each fold is calibrated, 0: it is not
             told of. Empty where each fold is calibrated by all others.
+        weights: how much each row counts where it calibrates others [rows]; None: all alike.
     """
 
     of_row: Ints
     reach: tuple[int, ...] = ()
+    weights: Array | None = None
 
     @property
     def told(self) -> Ints:
@@ -188,9 +197,11 @@ def cross_calibrated(
 
     Where no row can be calibrated by another, the levels are only put in order.
     """
-    told = np.sort(q, axis=1)
+    told, weights = np.sort(q, axis=1), folds.weights
     for own, others in folds.pairs():
-        learnt = calibrate(kind, y[others], q[others], levels, None if groups is None else groups[others])
+        among = None if groups is None else groups[others]
+        weight = None if weights is None else weights[others]
+        learnt = calibrate(kind, y[others], q[others], levels, among, weight)
         told[own] = learnt.apply(q[own], None if groups is None else groups[own])
     return np.asarray(told[folds.told])
 
@@ -246,7 +257,11 @@ def _age_weights(rows: int, half_life: float) -> Array:
     return np.asarray(0.5 ** (ages / half_life)) if math.isfinite(half_life) else np.ones(rows)
 
 
-def _best_half_life(y: Array, q: Array, levels: Sequence[float]) -> float:
+def _times(counts: Array, weights: Array | None) -> Array:
+    return counts if weights is None else counts * weights
+
+
+def _best_half_life(y: Array, q: Array, levels: Sequence[float], weights: Array | None) -> float:
     """Return the half-life, in rows, whose offsets would have scored best on the rows that came after."""
     edges = np.linspace(0, len(y), _BLOCKS + 1).astype(int)
     residuals = y[:, None] - np.sort(q, axis=1)
@@ -254,10 +269,11 @@ def _best_half_life(y: Array, q: Array, levels: Sequence[float]) -> float:
     def score(share: float) -> float:
         total = 0.0
         for start, stop in pairwise(edges[1:]):
-            weights = _age_weights(start, share * len(y))
-            offsets = _offsets(residuals[:start], levels, weights)
+            before, after = (None, None) if weights is None else (weights[:start], weights[start:stop])
+            offsets = _offsets(residuals[:start], levels, _times(_age_weights(start, share * len(y)), before))
             shifted = np.sort(np.sort(q[start:stop], axis=1) + offsets, axis=1)
-            total += float(pinball_losses(y[start:stop], shifted, levels).sum())
+            losses = pinball_losses(y[start:stop], shifted, levels).mean(axis=1)
+            total += float(_times(losses, after).sum())
         return total
 
     if edges[1] < 1:

@@ -68,6 +68,10 @@ class DataConfig:
     drop: tuple[str, ...]
     transform: str
     anchor: str | None
+    monotone: Mapping[str, int]
+    weight: str | None
+    lower: float | None
+    upper: float | None
     strict: bool
 
 

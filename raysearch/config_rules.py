@@ -7,7 +7,7 @@ import os
 import reprlib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raysearch.addresses import hide_secrets
@@ -47,6 +47,8 @@ def coerce(name: str, value: Any, annotation: Any, problems: Problems) -> Any:
             value = [_number(word) for word in value.split(",")]  # --set search.levels=0.1,0.5,0.9
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(coerce(name, item, inner, problems) for item in items)
+    if typing.get_origin(wanted) is Mapping:
+        return _coerce_mapping(name, value, typing.get_args(wanted)[1], problems)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted is bool and isinstance(value, bool):
         return value
@@ -59,6 +61,14 @@ def coerce(name: str, value: Any, annotation: Any, problems: Problems) -> Any:
     hint = "; put it in quotes" if wanted is str and value is not None else ""
     problems.add(f"{name}: got {_told(value)}, must be {_WORDS[wanted]}{hint}")
     return None
+
+
+def _coerce_mapping(name: str, value: Any, annotation: Any, problems: Problems) -> dict[str, Any]:
+    if not isinstance(value, Mapping | None):
+        problems.add(f"{name}: got {_told(value)}, must be columns with their values, e.g. {{price: -1}}")
+        return {}
+    given = {coerce(name, key, str, problems): item for key, item in (value or {}).items()}
+    return {key: coerce(f"{name}.{key}", item, annotation, problems) for key, item in given.items()}
 
 
 def _number(word: str) -> Any:
@@ -79,6 +89,7 @@ def check_values(config: Config, problems: Problems, in_memory: bool) -> None:
         in_memory: the table is handed over as an object, so that no path is needed.
     """
     _check_data(config.data, problems, in_memory)
+    _check_monotone(config, problems)
     _check_split(config, problems)
     _check_search(config.search, problems)
     _check_compute(config.compute, config.search.model, problems)
@@ -135,6 +146,8 @@ def _check_data(data: DataConfig, problems: Problems, in_memory: bool) -> None:
     if (data.path or data.builtin or in_memory) and not data.target:
         problems.add("data.target: name the column to forecast, e.g. --target demand")
     _check_choice("data.transform", data.transform, TRANSFORMS, problems)
+    if data.lower is not None and data.upper is not None and data.lower >= data.upper:
+        problems.add(f"data.lower: got {data.lower:g}, must be below data.upper, {data.upper:g}")
     if data.anchor and data.transform != "log":
         problems.add(f"data.anchor: needs transform 'log', got {data.transform!r}")
     if data.target is None:
@@ -143,9 +156,34 @@ def _check_data(data: DataConfig, problems: Problems, in_memory: bool) -> None:
         problems.add(f"data.drop: {data.target!r} is the target")
     if data.features is not None and data.target in data.features:
         problems.add(f"data.features: {data.target!r} is the target and cannot be a feature")
-    for role in ("group", "time", "anchor"):
+    for role in ("group", "time", "anchor", "weight"):
         if getattr(data, role) == data.target:
             problems.add(f"data.{role}: {data.target!r} is the target and cannot be the {role} column too")
+    if data.features is not None and data.weight in data.features:
+        problems.add(f"data.features: {data.weight!r} holds the row weights and cannot be a feature")
+
+
+def _check_monotone(config: Config, problems: Problems) -> None:
+    data = config.data
+    if data.monotone:
+        problems.add(
+            "data.monotone: is not kept yet: LightGBM refuses it for quantiles, and XGBoost fits leaf values "
+            "anew after it has seen to it, so that forecasts would fall where they must rise; take it out"
+        )
+    for column, sign in data.monotone.items():
+        name = f"data.monotone: {column!r}"
+        if sign not in (-1, 1):
+            problems.add(f"{name}: got {sign}, must be 1 (rises) or -1 (falls); leave out what is free")
+        if column in (data.target, data.weight):
+            problems.add(f"{name} is the {'target' if column == data.target else 'row weight'}, no feature")
+        elif column in data.drop:
+            problems.add(f"{name} is dropped; take it out of data.drop or data.monotone")
+        elif data.features is not None and column not in data.features:
+            problems.add(f"{name} is not among data.features{nearest(column, data.features)}")
+        if column == data.group and config.search.calibrate == "group":
+            problems.add(f"{name}: offsets by group move its forecasts apart; use --calibrate marginal")
+        if column == data.anchor and sign == -1:
+            problems.add(f"{name} is the anchor: forecasts are growth times it, and cannot fall with it")
 
 
 def _check_split(config: Config, problems: Problems) -> None:

@@ -37,6 +37,7 @@ class Forecaster:
         levels: the quantile levels, rising.
         calibrator: shifts the members' mean quantiles so that they cover what they claim, and orders them.
         group: column that the calibrator tells rows by; None where it does not.
+        weight: column of row weights, which only ``recalibrate`` reads; None where there is none.
         about: where it comes from: study, trial, parameters, rows it was fitted on, versions.
     """
 
@@ -48,6 +49,7 @@ class Forecaster:
     calibrator: Calibrator
     group: str | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    weight: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -119,7 +121,12 @@ class Forecaster:
             raise DataError(f"calibration: got {kind!r}, must be one of {listing(KINDS)}")
         groups = self._groups(table)[0] if kind == "group" else None
         learnt = calibrate(
-            kind, z[known], raw[known], self.levels, groups[known] if groups is not None else None
+            kind,
+            z[known],
+            raw[known],
+            self.levels,
+            groups[known] if groups is not None else None,
+            self._weights_of(table, known),
         )
         return replace(self, calibrator=learnt)
 
@@ -136,6 +143,20 @@ class Forecaster:
                 f"(columns: {listing(table.column_names)})"
             )
         return np.array(as_numbers(decode(table.column(self.target))).values, dtype=np.float64)
+
+    def _weights_of(self, table: pa.Table, rows: Any) -> Array | None:
+        """Return how much each of ``rows`` (a mask) counts, where the model has row weights."""
+        if self.weight is None:
+            return None
+        if self.weight not in table.column_names:
+            raise DataError(f"calibration rows: column {self.weight!r}, the row weights, is missing")
+        weights = np.array(as_numbers(decode(table.column(self.weight))).values, dtype=np.float64)[rows]
+        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+            raise DataError(
+                f"calibration rows: column {self.weight!r} must hold weights of 0 or more in every row, "
+                "some above 0"
+            )
+        return np.asarray(weights / weights[weights > 0].mean())
 
     def _groups(self, table: pa.Table) -> tuple[Any, tuple[str, ...]]:
         """Return the group of each row [rows], and a warning where the column is missing."""
@@ -213,6 +234,7 @@ class Forecaster:
             "encoder": self.encoder.to_json(),
             "calibrator": self.calibrator.to_json(),
             "group": self.group,
+            "weight": self.weight,
             "about": dict(self.about),
         }
         return write_directory(path, content, self.members)
@@ -234,6 +256,7 @@ def load_forecaster(path: str | Path) -> Forecaster:
             transform=Transform.from_json(content["transform"]),
             calibrator=Calibrator.from_json(content["calibrator"]),
             group=content["group"],
+            weight=content.get("weight"),  # older models have none
             about=content["about"],
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:

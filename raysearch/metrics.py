@@ -1,7 +1,8 @@
 """Scores of quantile forecasts: `y` is [rows], `q` is [rows, levels], `levels` rise within (0, 1).
 
 `blocks` is [rows]: the block of each row. Rows of one block may depend on each other in any way, like those
-near in time; blocks are taken as independent. None: all rows are.
+near in time; blocks are taken as independent. None: all rows are. `weights` is [rows],
+above 0: how much each row counts; None: all alike.
 """
 
 from __future__ import annotations
@@ -36,19 +37,21 @@ def pinball_losses(y: Array, q: Array, levels: Sequence[float]) -> Array:
     return np.asarray(np.maximum(tau * error, (tau - 1.0) * error))
 
 
-def _mean(values: NDArray[Any]) -> float:
-    """Return the mean; NaN, without a warning, where there are no rows."""
-    return float(values.mean()) if values.size else math.nan
+def _mean(values: NDArray[Any], weights: Array | None = None) -> float:
+    """Return the mean over rows; NaN, without a warning, where there are none."""
+    if not values.size:
+        return math.nan
+    return float(values.mean() if weights is None else np.average(values, axis=0, weights=weights).mean())
 
 
-def _level_losses(y: Array, q: Array, levels: Sequence[float]) -> Array:
+def _level_losses(y: Array, q: Array, levels: Sequence[float], weights: Array | None = None) -> Array:
     losses = pinball_losses(y, q, levels)
-    return np.asarray([_mean(losses[:, i]) for i in range(len(levels))])
+    return np.asarray([_mean(losses[:, i], weights) for i in range(len(levels))])
 
 
-def pinball_loss_avg(y: Array, q: Array, levels: Sequence[float]) -> float:
+def pinball_loss_avg(y: Array, q: Array, levels: Sequence[float], weights: Array | None = None) -> float:
     """Return the pinball loss averaged over rows and levels, in units of ``y``."""
-    return _mean(pinball_losses(y, q, levels))
+    return _mean(pinball_losses(y, q, levels), weights)
 
 
 def crossing_rate(q: Array) -> float:
@@ -98,13 +101,16 @@ def student_95(freedom: float) -> float:
     return _Z95 + sum(term / freedom**power for power, term in enumerate(terms, start=1))
 
 
-def share_limits(hits: NDArray[np.bool_], blocks: Blocks | None = None) -> tuple[float, float] | None:
+def share_limits(
+    hits: NDArray[np.bool_], blocks: Blocks | None = None, weights: Array | None = None
+) -> tuple[float, float] | None:
     """Return the 95 % confidence limits of the share of hits; None where they cannot be told.
 
     With blocks: Wilson's limits for as many independent rows as tell the same (Korn and Graubard, 1998). The
     rows are divided by the design effect (Kish, 1965), the variance of the share between blocks (that of a
     ratio estimator) over the one of independent rows, at least 1; Student's t replaces the normal. Blocks
-    that differ in size count as fewer, (sum of sizes)^2 / sum of squared sizes.
+    that differ in size count as fewer, (sum of sizes)^2 / sum of squared sizes. So do rows that differ in
+    weight; a block's size is then the weight of its rows.
 
     Args:
         hits: [rows].
@@ -113,18 +119,19 @@ def share_limits(hits: NDArray[np.bool_], blocks: Blocks | None = None) -> tuple
     rows = len(hits)
     if rows == 0:
         return None
+    alike = float(rows) if weights is None else _equal_blocks(weights)
+    share = _mean(hits, weights)
     if blocks is None:
-        return wilson_limits(float(hits.sum()), rows)
-    sizes = np.bincount(blocks)
+        return wilson_limits(share * alike, alike)
+    sizes = np.bincount(blocks, weights=weights)
     told = _equal_blocks(sizes)
     if round(told) < _FEWEST_FOR_LIMITS:
         return None
-    share = float(hits.mean())
-    between = np.bincount(blocks, weights=hits) - share * sizes
-    variance = len(sizes) / (len(sizes) - 1) * float(between @ between) / rows**2
+    between = np.bincount(blocks, weights=hits if weights is None else hits * weights) - share * sizes
+    variance = len(sizes) / (len(sizes) - 1) * float(between @ between) / float(sizes.sum()) ** 2
     # Where all rows hit, or none, nothing shows how alike those of a block are: take them as one row.
     effective = told if share in (0.0, 1.0) else share * (1 - share) / max(variance, 1e-300)
-    effective = min(float(rows), effective)
+    effective = min(alike, effective)
     return wilson_limits(share * effective, effective, student_95(told - 1))
 
 
@@ -138,62 +145,74 @@ def _from_zero(blocks: NDArray[Any]) -> Blocks:
     return np.unique(blocks, return_inverse=True)[1].astype(np.int64)
 
 
-def intervals(y: Array, q: Array, levels: Sequence[float], blocks: Labels = None) -> tuple[Interval, ...]:
+def intervals(
+    y: Array, q: Array, levels: Sequence[float], blocks: Labels = None, weights: Array | None = None
+) -> tuple[Interval, ...]:
     """Return coverage with its limits and mean width of every interval, widest first."""
     numbered = None if blocks is None else _from_zero(blocks)
     found = []
     for low, high, nominal in interval_pairs(levels):
         inside = (y >= q[:, low]) & (y <= q[:, high])
-        bottom, top = share_limits(inside, numbered) or (None, None)
-        width = _mean(q[:, high] - q[:, low])
-        found.append(Interval(nominal, _mean(inside), bottom, top, width, len(y)))
+        bottom, top = share_limits(inside, numbered, weights) or (None, None)
+        width = _mean(q[:, high] - q[:, low], weights)
+        found.append(Interval(nominal, _mean(inside, weights), bottom, top, width, len(y)))
     return tuple(found)
 
 
-def interval_score(y: Array, low: Array, high: Array, nominal: float) -> float:
+def interval_score(y: Array, low: Array, high: Array, nominal: float, weights: Array | None = None) -> float:
     """Return the mean interval score (Gneiting and Raftery, 2007, eq. 43): width plus penalties for misses.
 
     The penalties are those of a central interval, with (1 - nominal) / 2 on either side.
     """
     alpha = 1.0 - nominal
     below, above = np.maximum(low - y, 0.0), np.maximum(y - high, 0.0)
-    return _mean((high - low) + (2.0 / alpha) * (below + above))
+    return _mean((high - low) + (2.0 / alpha) * (below + above), weights)
 
 
-def weighted_interval_score(y: Array, q: Array, levels: Sequence[float]) -> float:
+def weighted_interval_score(
+    y: Array, q: Array, levels: Sequence[float], weights: Array | None = None
+) -> float:
     """Return the mean WIS (Bracher et al., 2021), as twice the pinball loss averaged over the levels.
 
     The two are equal for levels that are symmetric around a median; for others this is the usual extension.
     """
-    return 2.0 * pinball_loss_avg(y, q, levels)
+    return 2.0 * pinball_loss_avg(y, q, levels, weights)
 
 
-def crps_from_quantiles(y: Array, q: Array, levels: Sequence[float]) -> float:
+def crps_from_quantiles(y: Array, q: Array, levels: Sequence[float], weights: Array | None = None) -> float:
     """Return the mean CRPS approximated from quantiles: twice the pinball loss integrated over the levels.
 
     Trapezoids between the levels; beyond the outermost levels the loss falls linearly to zero at 0 and 1.
     """
-    losses = _level_losses(y, q, levels)
+    losses = _level_losses(y, q, levels, weights)
     grid = np.concatenate([[0.0], np.asarray(levels), [1.0]])
     heights = np.concatenate([[0.0], losses, [0.0]])
     return float(2.0 * np.sum(np.diff(grid) * (heights[1:] + heights[:-1]) / 2.0))
 
 
-def score_metrics(y: Array, q: Array, levels: Sequence[float]) -> dict[str, float]:
+def score_metrics(
+    y: Array, q: Array, levels: Sequence[float], weights: Array | None = None
+) -> dict[str, float]:
     """Return what a trial reports at a rung: ``q`` in order; flat names without a part's prefix."""
-    losses = _level_losses(y, q, levels)
+    losses = _level_losses(y, q, levels, weights)
     metrics = {"pinball_loss_avg": float(losses.mean())}
     for low, high, nominal in interval_pairs(levels):
         inside = (y >= q[:, low]) & (y <= q[:, high])
-        metrics[f"coverage_{nominal_name(nominal)}"] = _mean(inside)
-        metrics[f"width_{nominal_name(nominal)}"] = _mean(q[:, high] - q[:, low])
+        metrics[f"coverage_{nominal_name(nominal)}"] = _mean(inside, weights)
+        metrics[f"width_{nominal_name(nominal)}"] = _mean(q[:, high] - q[:, low], weights)
     named = zip(levels, losses, strict=True)
     metrics.update({f"pinball/{level_name(level)}": float(loss) for level, loss in named})
     return metrics
 
 
 def evaluate(
-    part: str, y: Array, raw: Array, levels: Sequence[float], groups: Labels = None, blocks: Labels = None
+    part: str,
+    y: Array,
+    raw: Array,
+    levels: Sequence[float],
+    groups: Labels = None,
+    blocks: Labels = None,
+    weights: Array | None = None,
 ) -> Evaluation:
     """Score quantiles on rows.
 
@@ -206,13 +225,13 @@ def evaluate(
             blocks among its rows.
     """
     q = np.sort(raw, axis=1)
-    metrics = score_metrics(y, q, levels)
+    metrics = score_metrics(y, q, levels, weights)
     metrics["crossing_rate"] = crossing_rate(q)
     metrics["crossing_rate_before_ordering"] = crossing_rate(raw)
-    metrics["wis"] = weighted_interval_score(y, q, levels)
-    metrics["crps"] = crps_from_quantiles(y, q, levels)
+    metrics["wis"] = weighted_interval_score(y, q, levels, weights)
+    metrics["crps"] = crps_from_quantiles(y, q, levels, weights)
     for low, high, nominal in interval_pairs(levels):
-        score = interval_score(y, q[:, low], q[:, high], nominal)
+        score = interval_score(y, q[:, low], q[:, high], nominal, weights)
         metrics[f"interval_score_{nominal_name(nominal)}"] = score
     numbered = None if blocks is None else _from_zero(blocks)
     below = {level: y <= q[:, i] for i, level in enumerate(levels)}
@@ -222,15 +241,16 @@ def evaluate(
         names, starts = np.unique(groups[order], return_index=True)
         for name, rows in zip(names, np.split(order, starts[1:]), strict=True):
             among = None if numbered is None else numbered[rows]
-            by_group[str(name)] = intervals(y[rows], q[rows], levels, among)
+            weight = None if weights is None else weights[rows]
+            by_group[str(name)] = intervals(y[rows], q[rows], levels, among, weight)
     return Evaluation(
         part,
         len(y),
         metrics,
-        intervals(y, q, levels, numbered),
-        {level: _mean(hits) for level, hits in below.items()},
+        intervals(y, q, levels, numbered, weights),
+        {level: _mean(hits, weights) for level, hits in below.items()},
         by_group,
-        {level: share_limits(hits, numbered) for level, hits in below.items()},
+        {level: share_limits(hits, numbered, weights) for level, hits in below.items()},
         None if numbered is None else int(numbered.max(initial=-1)) + 1,
     )
 

@@ -22,7 +22,7 @@ from raysearch.metrics import (
     interval_pairs,
     interval_score,
     nominal_name,
-    pinball_loss_avg,
+    score_metrics,
     weighted_interval_score,
 )
 
@@ -151,17 +151,24 @@ def unmet(objectives: Sequence[Objective], levels: Sequence[float]) -> str:
 
 
 def objective_metrics(
-    objectives: Sequence[Objective], known: Mapping[str, float], y: Array, q: Array, levels: Sequence[float]
+    objectives: Sequence[Objective],
+    known: Mapping[str, float],
+    y: Array,
+    q: Array,
+    levels: Sequence[float],
+    weights: Array | None = None,
 ) -> dict[str, float]:
     """Return the objectives and the terms of their sums by their metrics' names, without a part's prefix.
 
     Args:
-        known: metrics of the same rows; what stands there is not computed again.
+        known: what ``score_metrics`` says of the same rows; empty: it is asked.
         y: truth [rows].
         q: quantiles in order [rows, levels].
+        weights: how much each row counts [rows]; None: all alike.
     """
+    known = known or score_metrics(y, q, levels, weights)
     names = dict.fromkeys(name for objective in objectives for _, name in objective.terms)
-    measured = {name: _measure(name, known, y, q, levels) for name in names}
+    measured = {name: _measure(name, known, (y, q, weights), levels) for name in names}
     found = {_metric(name): value for name, value in measured.items()}
     return found | {objective.metric: objective.value(measured) for objective in objectives}
 
@@ -172,27 +179,22 @@ def scores(objectives: Sequence[Objective], y: Array, q: Array, levels: Sequence
     return tuple(found[objective.metric] for objective in objectives)
 
 
-def _measure(name: str, known: Mapping[str, float], y: Array, q: Array, levels: Sequence[float]) -> float:
+def _measure(
+    name: str, known: Mapping[str, float], rows: tuple[Array, Array, Array | None], levels: Sequence[float]
+) -> float:
     if _metric(name) in known:
         return known[_metric(name)]
     pairs = {nominal_name(nominal): (low, high, nominal) for low, high, nominal in interval_pairs(levels)}
     if name == GAP:
-        gaps = [abs(_coverage(known, y, q, pair) - pair[2]) for pair in pairs.values()]
+        gaps = [abs(known[f"coverage_{shown}"] - pair[2]) for shown, pair in pairs.items()]
         return sum(gaps) / len(gaps)
+    y, q, weights = rows
     kind, _, nominal = name.rpartition("_")
     if kind in _OF_INTERVAL:
         low, high, share = pairs[nominal]
-        if kind == "width":
-            return float((q[:, high] - q[:, low]).mean())
-        return interval_score(y, q[:, low], q[:, high], share)
-    whole = {"pinball": pinball_loss_avg, "wis": weighted_interval_score, "crps": crps_from_quantiles}
-    return whole[name](y, q, levels)
-
-
-def _coverage(known: Mapping[str, float], y: Array, q: Array, pair: tuple[int, int, float]) -> float:
-    low, high, nominal = pair
-    told = known.get(f"coverage_{nominal_name(nominal)}")
-    return told if told is not None else float(((y >= q[:, low]) & (y <= q[:, high])).mean())
+        return interval_score(y, q[:, low], q[:, high], share, weights)
+    whole = {"wis": weighted_interval_score, "crps": crps_from_quantiles}
+    return whole[name](y, q, levels, weights)
 
 
 def _metric(name: str) -> str:

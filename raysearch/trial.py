@@ -30,7 +30,7 @@ from raysearch.models import (
 from raysearch.objectives import PINBALL, Objective, objective_metrics
 from raysearch.records import FoldRows, Rung
 
-TARGET, ANCHOR, GROUP = "target", "anchor", "group"
+TARGET, ANCHOR, GROUP, WEIGHT = "target", "anchor", "group", "weight"
 WATCHED = "watched.npy"
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
 _BINNED_KEPT = 4  # binned datasets a worker keeps; the least recently used goes first
@@ -91,18 +91,20 @@ class Bench:
         self.recipe = recipe
         self._binned: OrderedDict[Hashable, Any] = OrderedDict()
         self._locations: dict[Hashable, Location | None] = {}
-        names = [name for name in table.column_names if name not in (TARGET, ANCHOR, GROUP)]
+        names = [name for name in table.column_names if name not in (TARGET, ANCHOR, GROUP, WEIGHT)]
         frame = Frame(table.select(names), recipe.categorical)
         end = max(
             stop for fold in recipe.fits for _, stop in (*fold.train, fold.watch)
         )  # test rows lie behind
         y = table[TARGET].to_numpy()[:end]
         anchor = table[ANCHOR].to_numpy()[:end] if ANCHOR in table.column_names else None
+        weights = table[WEIGHT].to_numpy()[:end] if WEIGHT in table.column_names else None
         z = recipe.transform.standardise(recipe.transform.forward(y, anchor))
         self._learnt = [
             (
                 join([frame.slice(*part) for part in fold.train]),
                 np.concatenate([z[slice(*p)] for p in fold.train]),
+                None if weights is None else np.concatenate([weights[slice(*p)] for p in fold.train]),
             )
             for fold in recipe.fits
         ]
@@ -111,6 +113,7 @@ class Bench:
         self.watched_y: Array = y[low:high]
         self._watched_anchor = anchor[low:high] if anchor is not None else None
         self._watched_z = z[low:high]
+        self._watched_weights = None if weights is None else weights[low:high]
         self._groups = table[GROUP].to_numpy()[low:high].astype(str) if GROUP in table.column_names else None
 
     def begin(self, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
@@ -125,10 +128,10 @@ class Bench:
         if key not in self._binned:
             while len(self._binned) >= _BINNED_KEPT * len(self._learnt):
                 self._binned.popitem(last=False)
-            rows, z = self._learnt[fold]
+            rows, z, weights = self._learnt[fold]
             if location is not None:
                 rows, z = with_location(rows, location.learnt), z - location.learnt
-            self._binned[key] = model.bin(rows, z, fit_params, settings)
+            self._binned[key] = model.bin(rows, z, fit_params, settings, weights)
         self._binned.move_to_end(key)
         if location is None:
             return model.start(self._binned[key], fit_params, settings, self._watched[fold])
@@ -139,9 +142,9 @@ class Bench:
         """Return the location of a fold's rows; it is the same for all trials of a library."""
         key = (model_name, fold)
         if key not in self._locations:
-            rows, z = self._learnt[fold]
+            rows, z, weights = self._learnt[fold]
             model, settings = get_model(model_name), self.recipe.settings
-            self._locations[key] = locate(model, rows, z, self._watched[fold], settings)
+            self._locations[key] = locate(model, rows, z, self._watched[fold], settings, weights)
         return self._locations[key]
 
     def loss(self, raw: Array) -> float:
@@ -152,7 +155,8 @@ class Bench:
         """Return the same of some of the watched rows, by their numbers; ``raw`` is [those rows, levels]."""
         anchor = None if self._watched_anchor is None else self._watched_anchor[rows]
         q = self.recipe.transform.inverse(self.recipe.transform.restore(raw), anchor)
-        return pinball_loss_avg(self.watched_y[rows], q, self.recipe.settings.levels)
+        weights = None if self._watched_weights is None else self._watched_weights[rows]
+        return pinball_loss_avg(self.watched_y[rows], q, self.recipe.settings.levels, weights)
 
     def quantiles(self, raw: Array) -> Array:
         """Return the quantiles of the rows that are told of, [rows, levels], as the user will get them.
@@ -175,8 +179,9 @@ class Bench:
             raise TrialError(f"the model predicts values that are not finite after {rounds} rounds")
         y, objectives = self.watched_y[self.recipe.folds.told], self.recipe.objectives
         levels = self.recipe.settings.levels
-        metrics = score_metrics(y, q, levels)
-        metrics |= objective_metrics(objectives, metrics, y, q, levels)
+        weights = None if self._watched_weights is None else self._watched_weights[self.recipe.folds.told]
+        metrics = score_metrics(y, q, levels, weights)
+        metrics |= objective_metrics(objectives, metrics, y, q, levels, weights)
         values = {objective.word: metrics[objective.metric] for objective in objectives}
         score = next(iter(values.values()))
         return Rung(rounds, score, with_prefix(self.recipe.part, metrics), values)

@@ -40,6 +40,20 @@ def split_names(values: Sequence[str] | None) -> list[str] | None:
     return [quoted or bare.strip() for quoted, bare in found if quoted or bare.strip()]
 
 
+def parse_monotone(values: Sequence[str] | None) -> dict[str, Any] | None:
+    """Return the column and direction of "price=-1", "size=+1", repeated or separated by commas."""
+    found: dict[str, Any] = {}
+    for word in split_names(values) or ():
+        name, equals, sign = word.rpartition("=")
+        if not (equals and name.strip()):
+            raise typer.BadParameter(f"{word!r} is no column with its direction; give e.g. price=-1,size=+1")
+        try:
+            found[name.strip()] = int(sign)
+        except ValueError:
+            found[name.strip()] = sign.strip()  # refused with all other settings
+    return found or None
+
+
 @dataclass(frozen=True)
 class Flag:
     """One option: its words, the setting it overrides, and how its text becomes that setting's value."""
@@ -113,6 +127,17 @@ DATA_FLAGS = (
         "--transform", "data.transform", str, "Model none, log, log1p or asinh of the target (none)", _TABLE
     ),
     Flag("--anchor", "data.anchor", str, "With --transform log: model the growth over this column", _TABLE),
+    Flag(
+        "--monotone",
+        "data.monotone",
+        list[str],
+        "Columns that forecasts must rise or fall with, e.g. price=-1,size=+1",
+        _TABLE,
+        parse_monotone,
+    ),
+    Flag("--weight", "data.weight", str, "Column of row weights", _TABLE),
+    Flag("--lower", "data.lower", float, "Forecasts stay at or above this number", _TABLE),
+    Flag("--upper", "data.upper", float, "Forecasts stay at or below this number", _TABLE),
     Flag("--strict", "data.strict", bool, "Refuse signs of leakage instead of telling them", _TABLE),
     Flag(
         "--levels",

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from raysearch.config import DataConfig
 from raysearch.data import dates
+from raysearch.data.rows import check_bounds, check_weights
 from raysearch.data.values import Texts, as_numbers, as_texts, decode, kind_of, missing_mask, spoken
 from raysearch.errors import DataError, Problems, listing, nearest
 
@@ -31,6 +32,7 @@ class Usable:
         target, anchor: [usable] float64, all finite; anchor is None where there is none.
         times: [usable] datetime64[us] or float64, or None.
         groups: [usable] str, or None.
+        weights: [usable] float64, finite and above 0, or None.
         without_target: rows left out because target or anchor is missing.
     """
 
@@ -39,6 +41,7 @@ class Usable:
     anchor: Floats | None
     times: Any
     groups: Any
+    weights: Floats | None
     without_target: int
     warnings: tuple[str, ...]
 
@@ -59,6 +62,7 @@ def check_table(table: Any, data: DataConfig, where: str, *, by_time: bool, test
     target = _target(table, data, problems, test)
     anchor = _anchor(table, data, problems)
     times = _times(table, data.time, problems)
+    weights = _numeric(table, data.weight, "weight", problems)
     problems.raise_as(DataError)
     assert target is not None
     keep = ~np.isnan(target)
@@ -72,6 +76,12 @@ def check_table(table: Any, data: DataConfig, where: str, *, by_time: bool, test
         if timeless.any():
             warnings.append(f"{int(timeless.sum()):,} rows without a time in {data.time!r} are left out")
         warnings += _day_or_month(table, data.time)
+    if weights is not None and data.weight is not None:
+        weighs = check_weights(weights, keep, data.weight, problems)
+        without_weight, keep = int((keep & ~weighs).sum()), weighs
+        problems.raise_as(DataError)
+        if without_weight:
+            warnings.append(f"{without_weight:,} rows of weight 0 in {data.weight!r} are left out")
     rows = np.flatnonzero(keep)
     _check_usable(rows, target, anchor, data, problems, test)
     problems.raise_as(DataError)
@@ -83,6 +93,7 @@ def check_table(table: Any, data: DataConfig, where: str, *, by_time: bool, test
         None if anchor is None else anchor[rows],
         None if times is None else times[rows],
         group_names(table, data.group)[rows] if data.group else None,
+        None if weights is None else weights[rows],
         without_target,
         tuple(warnings),
     )
@@ -91,7 +102,7 @@ def check_table(table: Any, data: DataConfig, where: str, *, by_time: bool, test
 def _check_names(table: Any, data: DataConfig, problems: Problems, test: bool) -> None:
     names = table.column_names
     wanted: list[tuple[str, str]] = []
-    for role in ("target", "group", "time", "anchor"):
+    for role in ("target", "group", "time", "anchor", "weight"):
         column = getattr(data, role)
         if column is not None:
             wanted.append((f"{role} column", column))
@@ -100,6 +111,7 @@ def _check_names(table: Any, data: DataConfig, problems: Problems, test: bool) -
     if not test:
         wanted += [("column to drop", column) for column in data.drop]
         wanted += [("feature", column) for column in data.features or ()]
+        wanted += [("monotone column", column) for column in data.monotone]
     for role, column in wanted:
         if column not in names:
             hint = nearest(column, names) or nearest(column.strip().lower(), [n.lower() for n in names])
@@ -244,6 +256,7 @@ def _check_usable(
     if len(rows) < least:
         left = "" if len(rows) == len(target) else f" of {len(target):,} that have a target"
         problems.add(f"{len(rows)} usable rows{left} are too few, at least {least} are needed")
+    check_bounds(target, rows, data, problems)
     bound = {"log": 0.0, "log1p": -1.0}.get(data.transform)
     if bound is None:
         return

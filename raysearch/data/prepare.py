@@ -18,8 +18,9 @@ from raysearch.config import Config, DataConfig
 from raysearch.data.check import Usable, check_table
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
+from raysearch.data.monotone import monotone_signs
 from raysearch.data.nav import load_builtin
-from raysearch.data.quality import DROPPED, NOT_CHOSEN, assess
+from raysearch.data.quality import DROPPED, NOT_CHOSEN, WEIGHT, assess
 from raysearch.data.read import read_table
 from raysearch.data.split import Keys, Split, split_rows
 from raysearch.data.suspects import find_suspects, refuse
@@ -34,7 +35,8 @@ class Dataset:
 
     Attributes:
         table: rows in the order train, valid, test: features f0..fN (float32 or float64, missing is NaN),
-            "target" (float64, in its own units) and, where the transform has one, "anchor" (float64).
+            "target" (float64, in its own units) and, where there is one, "anchor" (float64) and "weight"
+            (float64, 1 in the mean of train and valid).
         parts: "train", "valid", "test" -> (start, stop) in the table; test may be empty. Where rows are
             validated in folds, "train" holds all that are learnt from, "valid" all that a fold is scored on.
         fits: the trainings of a trial: one, or one a fold.
@@ -43,6 +45,7 @@ class Dataset:
         positions: [rows] row number in the user's table; those of a test table count on from its end.
         folds: which validation rows calibrate which.
         cv: folds that take turns in validation; 1: a single part.
+        monotone: for each feature 1 or -1 where forecasts must rise or fall with it; empty: none must.
     """
 
     table: pa.Table
@@ -57,6 +60,7 @@ class Dataset:
     quality: DataQuality
     folds: Folds
     cv: int
+    monotone: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,7 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
     seen = np.concatenate([split.train, split.valid])
     fitted = _take(main.table, columns, main.usable.rows[seen])
     encoder = Encoder.fit(fitted, columns, left_out=reasons)
+    signs = monotone_signs(encoder, data.monotone)
     known = encoder.transform(fitted)
     tested = main if extra is None else extra
     rows = split.test if extra is None else _in_order(extra.usable, split.by)
@@ -162,12 +167,16 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
     picked = _Picked(main.usable, seen, tested.usable, rows)
     train, valid = len(split.train), len(seen)
     target, anchor = picked.join("target"), picked.join("anchor") if data.anchor else None
-    transform = Transform(data.transform, data.anchor).fitted(
+    transform = Transform(data.transform, data.anchor, lower=data.lower, upper=data.upper).fitted(
         target[:train], anchor[:train] if anchor is not None else None
     )
     table = pa.concat_tables([known.features, unseen.features]).append_column("target", pa.array(target))
     if anchor is not None:
         table = table.append_column("anchor", pa.array(anchor))
+    weights = None
+    if data.weight:
+        weights = picked.join("weights") / picked.join("weights")[:valid].mean()
+        table = table.append_column("weight", pa.array(weights))
     if config.calibration == "group":
         codes = np.unique(picked.join("groups"), return_inverse=True)[1]
         table = table.append_column("group", pa.array(codes, pa.int32()))
@@ -185,16 +194,26 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
         quality=assess(
             main.table,
             encoder,
-            keys={getattr(data, role) or "": role for role in ("anchor", "time", "group", "target")},
+            keys={
+                getattr(data, role) or "": role for role in ("weight", "anchor", "time", "group", "target")
+            },
             without_target=main.usable.without_target,
             warnings=warnings,
         ),
-        folds=_folds(main.usable, split, config),
+        folds=_folds(main.usable, split, config, weights),
         cv=config.split.cv or 1,
+        monotone=signs,
     )
 
 
-def _folds(usable: Usable, split: Split, config: Config) -> Folds:
+def _folds(usable: Usable, split: Split, config: Config, weights: Any) -> Folds:
+    """Return which validation rows calibrate which, and how much each counts."""
+    start, stop = _parts(split, 0)["valid"]
+    found = _unweighted_folds(usable, split, config)
+    return found if weights is None else replace(found, weights=weights[start:stop])
+
+
+def _unweighted_folds(usable: Usable, split: Split, config: Config) -> Folds:
     """Return which validation rows calibrate which, by what the split keeps apart."""
     rows = split.valid if not split.folds else split.train[split.folds[0].watch[0] :]
     if config.calibration == "none":
@@ -233,7 +252,9 @@ def _feature_columns(table: Any, data: DataConfig, times: Any) -> tuple[list[str
     for name in table.column_names:
         if name == data.target:
             continue
-        if name in data.drop:
+        if name == data.weight:
+            reasons[name] = WEIGHT
+        elif name in data.drop:
             reasons[name] = DROPPED
         elif data.features is not None and name not in data.features:
             reasons[name] = NOT_CHOSEN

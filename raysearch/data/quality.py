@@ -17,7 +17,8 @@ from raysearch.errors import listing
 from raysearch.records import ColumnQuality, DataQuality
 
 DROPPED, NOT_CHOSEN = "dropped by the settings", "not among the features of the settings"
-BY_SETTINGS = (DROPPED, NOT_CHOSEN)
+WEIGHT = "the row weights"
+BY_SETTINGS = (DROPPED, NOT_CHOSEN, WEIGHT)
 _LEAST_FOR_ID = 50
 _MANY_MISSING = 0.5
 _KINDS = {"date": "datetime", "seconds": "time"}  # of texts that are read as something else
@@ -88,7 +89,7 @@ def _missing(array: Any, plan: Plan | None, role: str) -> npt.NDArray[np.bool_]:
     """Return [rows] whether the cell is missing: words such as NA are among numbers, but not among texts."""
     if kind_of(array.type) != "category":
         return missing_mask(array)
-    if role in ("target", "anchor") or (plan is not None and plan.kind != "category"):
+    if role in ("target", "anchor", "weight") or (plan is not None and plan.kind != "category"):
         return blank_mask(array)
     empty = pc.fill_null(pc.equal(array, ""), True)
     return np.asarray(empty.to_numpy(zero_copy_only=False), dtype=bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,12 +26,17 @@ class Transform:
         centre, scale: what lies in the middle of the modelled training rows, and how far they spread (a power
             of two, so that nothing is lost by it). Boosters are given the distance from the one in units of
             the other: they keep labels in 32 bits, in which 1,600,000,001 and 1,600,000,050 are the same.
+        lower, upper: bounds in the target's units that no forecast leaves; None: there is none. Quantiles are
+            clipped to them: the quantiles of a target that is itself cut off at a bound (censored: sold out,
+            the end of a scale) are the clipped quantiles of the whole one, at every level (Powell, 1986).
     """
 
     kind: str = "none"
     anchor: str | None = None
     centre: float = 0.0
     scale: float = 1.0
+    lower: float | None = None
+    upper: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -54,14 +60,20 @@ class Transform:
         return np.arcsinh(values) if self.kind == "asinh" else values.copy()
 
     def inverse(self, z: npt.ArrayLike, anchor: npt.ArrayLike | None = None) -> Floats:
-        """Return the target's units of ``z`` ([rows] or [rows, levels]), of the same shape."""
-        values = np.asarray(z, dtype=np.float64)
+        """Return the target's units of ``z`` ([rows] or [rows, levels]), of the same shape, within bounds."""
+        return self._within(self._back(np.asarray(z, dtype=np.float64), anchor))
+
+    def _back(self, values: Floats, anchor: npt.ArrayLike | None) -> Floats:
         if self.kind == "log":
             result = np.exp(values)
             return result * self._anchors(anchor, values) if self.anchor is not None else result
         if self.kind == "log1p":
             return np.expm1(values)
         return np.sinh(values) if self.kind == "asinh" else values.copy()
+
+    def _within(self, y: Floats) -> Floats:
+        bounded = self.lower is not None or self.upper is not None
+        return np.asarray(np.clip(y, self.lower, self.upper)) if bounded else y
 
     def fitted(self, y: npt.ArrayLike, anchor: npt.ArrayLike | None = None) -> Transform:
         """Return the transform with centre and scale of training rows [rows]."""
@@ -87,13 +99,14 @@ class Transform:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types, fit for JSON."""
-        return {"kind": self.kind, "anchor": self.anchor, "centre": self.centre, "scale": self.scale}
+        return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Transform:
         """Rebuild what ``to_json`` returned."""
         numbers = {key: float(plain[key]) for key in ("centre", "scale")}
-        return cls(kind=str(plain["kind"]), anchor=plain.get("anchor"), **numbers)
+        found = cls(kind=str(plain["kind"]), anchor=plain.get("anchor"), **numbers)
+        return replace(found, lower=plain.get("lower"), upper=plain.get("upper"))  # older models have none
 
     def _anchors(self, anchor: npt.ArrayLike | None, values: Floats) -> Floats:
         if anchor is None:

@@ -60,7 +60,9 @@ def picked(job: Job, results: Sequence[TrialResult]) -> tuple[tuple[TrialResult,
     return front(results), pick.words, note
 
 
-def in_objectives(job: Job, y: Array, tuned: Array, default: Array) -> dict[str, tuple[float, float]]:
+def in_objectives(
+    job: Job, y: Array, tuned: Array, default: Array, weights: Array | None
+) -> dict[str, tuple[float, float]]:
     """Return by word of each objective but pinball, which is told anyway, two models' values.
 
     Args:
@@ -68,5 +70,5 @@ def in_objectives(job: Job, y: Array, tuned: Array, default: Array) -> dict[str,
         tuned, default: quantiles in order [rows, levels].
     """
     levels, objectives = job.config.search.levels, job.config.objectives
-    mine, theirs = (objective_metrics(objectives, {}, y, q, levels) for q in (tuned, default))
+    mine, theirs = (objective_metrics(objectives, {}, y, q, levels, weights) for q in (tuned, default))
     return {o.word: (mine[o.metric], theirs[o.metric]) for o in objectives if o != PINBALL}

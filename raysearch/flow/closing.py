@@ -29,7 +29,7 @@ from raysearch.report import ReportMaterial, ranked, write_front, write_leaderbo
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger, parameter_importance
 from raysearch.tracking import Tracker
-from raysearch.trial import TARGET
+from raysearch.trial import TARGET, WEIGHT
 
 
 @dataclass(frozen=True)
@@ -155,12 +155,14 @@ def _tell(job: Job, forecaster: Forecaster, watched: Array | None) -> _Told:
 def _evaluate(job: Job, told: _Told) -> tuple[Evaluation, Evaluation | None]:
     """Return the evaluation in the target's units, and on the modelled scale where there is one."""
     part, levels, groups = job.scored_part, job.config.search.levels, _part(job, job.dataset.groups)
-    blocks = _blocks(job)
+    blocks, weights = _blocks(job), _part(job, _all_weights(job))
 
     def scored(y: Array, q: Array) -> Evaluation:
-        found = evaluate(part, y, q, levels, groups, blocks)
+        found = evaluate(part, y, q, levels, groups, blocks, weights)
         crossing = {"crossing_rate_before_ordering": crossing_rate(told.raw)}
-        objectives = objective_metrics(job.config.objectives, found.metrics, y, np.sort(q, axis=1), levels)
+        objectives = objective_metrics(
+            job.config.objectives, found.metrics, y, np.sort(q, axis=1), levels, weights
+        )
         return replace(found, metrics={**found.metrics, **objectives, **crossing})
 
     transform = job.dataset.transform
@@ -173,8 +175,11 @@ def _evaluate(job: Job, told: _Told) -> tuple[Evaluation, Evaluation | None]:
 def _compare(job: Job, tuned: _Told, default: _Told) -> Comparison:
     levels = job.config.search.levels
     losses = [pinball_losses(told.y, told.q, levels).mean(axis=1) for told in (tuned, default)]
+    weights = _part(job, _all_weights(job))
+    if weights is not None:
+        losses = [loss * weights / weights.mean() for loss in losses]
     found = compare(job.scored_part, *losses, blocks=_blocks(job))
-    return replace(found, objectives=in_objectives(job, tuned.y, tuned.q, default.q))
+    return replace(found, objectives=in_objectives(job, tuned.y, tuned.q, default.q, weights))
 
 
 def _blocks(job: Job) -> NDArray[Any] | None:
@@ -214,6 +219,10 @@ def _part(job: Job, values: NDArray[Any] | None) -> NDArray[Any] | None:
         return None
     found = values[job.rows(job.scored_part)]
     return found if job.scored_part == "test" else found[job.dataset.folds.told]
+
+
+def _all_weights(job: Job) -> Array | None:
+    return job.dataset.table[WEIGHT].to_numpy() if WEIGHT in job.dataset.table.column_names else None
 
 
 def _in_order(results: Sequence[TrialResult]) -> tuple[TrialResult, ...]:

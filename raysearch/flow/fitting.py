@@ -103,6 +103,7 @@ def calibrated(job: Job, forecaster: Forecaster, watched: Array) -> Forecaster:
         watched,
         forecaster.levels,
         job.dataset.groups[job.rows("valid")] if forecaster.group else None,
+        job.weights("valid"),
     )
     return replace(forecaster, calibrator=learnt)
 
@@ -190,6 +191,7 @@ def _forecaster(
         transform=job.dataset.transform,
         calibrator=no_calibration(job.config.search.levels),
         group=job.config.data.group if job.config.calibration == "group" else None,
+        weight=job.config.data.weight,
         about={
             "study": job.about.name,
             "study_id": job.about.id,

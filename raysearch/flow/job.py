@@ -13,7 +13,7 @@ from raysearch.models import FitSettings, Frame
 from raysearch.space import SearchSpace
 from raysearch.study.home import Home, StudyAbout
 from raysearch.study.paths import StudyPaths
-from raysearch.trial import ANCHOR, TARGET, Recipe
+from raysearch.trial import ANCHOR, TARGET, WEIGHT, Recipe
 
 _CLOSING_S = 7.0  # ending Ray, the report and the record, measured on two cores
 _ENDING_RAY_S = 3.0
@@ -105,6 +105,11 @@ class Job:
         table = self.dataset.table
         return table[ANCHOR].to_numpy()[self.rows(part)] if ANCHOR in table.column_names else None
 
+    def weights(self, part: str) -> Array | None:
+        """Return how much each row of one part counts, where the rows have weights."""
+        table = self.dataset.table
+        return table[WEIGHT].to_numpy()[self.rows(part)] if WEIGHT in table.column_names else None
+
     def modelled(self, part: str) -> Array:
         """Return the truth of the rows of one part on the scale of the boosters, [rows]."""
         transform, y = self.dataset.transform, self.dataset.table[TARGET].to_numpy()[self.rows(part)]
@@ -122,6 +127,7 @@ class Job:
                 seed=search.seed,
                 threads=threads or compute.cpus_per_trial,
                 gpu=compute.gpus_per_trial > 0,
+                monotone=self.dataset.monotone,
             ),
             folds=self.dataset.folds,
             calibrate=self.config.calibration,

@@ -112,12 +112,20 @@ class LightGBM:
     def bin_key(self, params: Mapping[str, Any]) -> Hashable:
         return tuple(params.get(name) for name in _BINNING)
 
-    def bin(self, frame: Frame, z: Array, params: Mapping[str, Any], settings: FitSettings) -> lgb.Dataset:
+    def bin(
+        self,
+        frame: Frame,
+        z: Array,
+        params: Mapping[str, Any],
+        settings: FitSettings,
+        weights: Array | None = None,
+    ) -> lgb.Dataset:
         own = {name: params[name] for name in _BINNING if name in params}
         codes = [i for i, categorical in enumerate(frame.categorical) if categorical]
         dataset = lgb.Dataset(
             frame.features,
             label=z,
+            weight=weights,
             categorical_feature=codes,
             free_raw_data=True,  # False would bin again silently when parameters differ
             params={**_base_params(settings, frame.rows), **own},

@@ -44,12 +44,19 @@ def join(frames: Sequence[Frame]) -> Frame:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What a fit is told beside its parameters."""
+    """What a fit is told beside its parameters.
+
+    Attributes:
+        monotone: for each feature column 1 or -1 where every quantile must rise or fall with it, all else
+            being equal, and 0 where it is free; empty: all are. Rows in which the column is missing stand
+            apart.
+    """
 
     levels: tuple[float, ...]
     seed: int = 0
     threads: int = 1
     gpu: bool = False
+    monotone: tuple[int, ...] = ()
 
 
 class Fit(Protocol):
@@ -84,8 +91,20 @@ class QuantileModel(Protocol):
     def bin_key(self, params: Mapping[str, Any]) -> Hashable:
         """Return what of ``params`` the binned data depends on: equal keys can share it."""
 
-    def bin(self, frame: Frame, z: Array, params: Mapping[str, Any], settings: FitSettings) -> Any:
-        """Return the training rows in the library's binned form; ``z`` is the modelled target [rows]."""
+    def bin(
+        self,
+        frame: Frame,
+        z: Array,
+        params: Mapping[str, Any],
+        settings: FitSettings,
+        weights: Array | None = None,
+    ) -> Any:
+        """Return the training rows in the library's binned form.
+
+        Args:
+            z: the modelled target [rows].
+            weights: how much each row counts [rows], above 0 and 1 in the mean; None: all alike.
+        """
 
     def start(self, binned: Any, params: Mapping[str, Any], settings: FitSettings, watched: Frame) -> Fit:
         """Begin a training on binned data; ``watched`` are the rows that it will be scored on."""

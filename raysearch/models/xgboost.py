@@ -81,11 +81,17 @@ class XGBoost:
         return params.get("max_bin")
 
     def bin(
-        self, frame: Frame, z: Array, params: Mapping[str, Any], settings: FitSettings
+        self,
+        frame: Frame,
+        z: Array,
+        params: Mapping[str, Any],
+        settings: FitSettings,
+        weights: Array | None = None,
     ) -> xgb.QuantileDMatrix:
         return xgb.QuantileDMatrix(
             frame.features,
             label=z,
+            weight=weights,
             feature_types=_types(frame),
             enable_categorical=True,
             max_bin=int(params.get("max_bin", TUNABLE[self.name].defaults["max_bin"])),
