@@ -30,6 +30,11 @@ def tune(
     drop: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
     transform: str | None = None,
+    horizon: int | None = None,
+    lags: Sequence[int] | None = None,
+    windows: Sequence[int] | None = None,
+    frequency: str | None = None,
+    past: Sequence[str] | None = None,
     space: str | os.PathLike[str] | None = None,
     seed: int | None = None,
     address: str | None = None,
@@ -57,6 +62,11 @@ def tune(
         test: a file with the test rows.
         drop, features: columns to leave out, or to learn from only.
         transform: "none", "log", "log1p" or "asinh" of the target is what is modelled.
+        horizon: series: forecast 1 to so many steps ahead; features are then made of each group's past.
+        lags: values so many steps before the row (default: by the frequency).
+        windows: means, deviations and quantiles of the newest so many steps (default: by the frequency).
+        frequency: what one step is, e.g. "15min", "h", "D", "MS" (default: found in the times).
+        past: columns that are known only afterwards, as the target is: they enter by their past.
         space: the search space: a YAML file, the name of a shipped one, or "wide".
         seed: the same seed gives the same bits where one trial runs at a time.
         address: a running Ray cluster; None: an own local Ray, or the one this process is connected to.
@@ -87,6 +97,11 @@ def tune(
             "drop": _names(drop),
             "features": _names(features),
             "transform": transform,
+            "horizon": horizon,
+            "lags": None if lags is None else _numbers(lags),
+            "windows": None if windows is None else _numbers(windows),
+            "frequency": frequency,
+            "past": _names(past),
         },
         "split": {"by": split, "test_size": test_size},
         "search": {

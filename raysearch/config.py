@@ -22,6 +22,7 @@ from raysearch.config_rules import (
     coerce,
     is_study_name,
 )
+from raysearch.config_series import check_series, with_reach
 from raysearch.errors import ConfigError, Problems
 from raysearch.shipped import shipped
 
@@ -67,6 +68,11 @@ class DataConfig:
     transform: str
     anchor: str | None
     strict: bool
+    horizon: int | None = None
+    lags: tuple[int, ...] = ()
+    windows: tuple[int, ...] = ()
+    frequency: str | None = None
+    past: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -212,9 +218,10 @@ def make_config(
     config = Config(**parts)
     wrong = Problems(problems.about)
     check_values(config, wrong, in_memory)
+    check_series(config, wrong)
     problems.found.extend(text for text in wrong.found if not text.startswith(tuple(broken)))
     problems.raise_as(ConfigError)
-    return config
+    return with_reach(config)
 
 
 def _kinds() -> dict[str, dict[str, Any]]:

@@ -41,7 +41,7 @@ def coerce(name: str, value: Any, annotation: Any, problems: Problems) -> Any:
     wanted = wanted_kind(annotation)
     if typing.get_origin(wanted) is tuple:
         inner = typing.get_args(wanted)[0]
-        if inner is float and isinstance(value, str):
+        if inner in (float, int) and isinstance(value, str):
             value = [_number(word) for word in value.split(",")]  # --set search.levels=0.1,0.5,0.9
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(coerce(name, item, inner, problems) for item in items)

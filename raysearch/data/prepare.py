@@ -19,8 +19,10 @@ from raysearch.data.check import Usable, check_table
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
 from raysearch.data.nav import load_builtin
-from raysearch.data.quality import DROPPED, NOT_CHOSEN, assess
+from raysearch.data.quality import DROPPED, KNOWN_LATER, NOT_CHOSEN, assess
 from raysearch.data.read import read_table
+from raysearch.data.series import Series
+from raysearch.data.series_fit import fit_series
 from raysearch.data.split import Keys, Split, split_rows
 from raysearch.data.suspects import find_suspects, refuse
 from raysearch.data.transform import Transform
@@ -42,6 +44,7 @@ class Dataset:
         times: [rows] datetime64[us] (UTC) or float64, or None.
         positions: [rows] row number in the user's table; those of a test table count on from its end.
         folds: which validation rows calibrate which.
+        series: how features of the past were made, where they were.
     """
 
     table: pa.Table
@@ -55,6 +58,7 @@ class Dataset:
     facts: DatasetFacts
     quality: DataQuality
     folds: Folds
+    series: Series | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,9 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
     by_time = config.split.by == "time" or (config.split.by == "auto" and data.time is not None)
     main = _given(config, table, by_time)
     extra = _given_test(data, by_time, main) if data.test_path else None
+    series = None if data.horizon is None else fit_series(main.table, data)
+    if series is not None:
+        main, extra = _with_past(series, main, extra)
     keys = Keys(
         len(main.usable.rows),
         main.usable.times,
@@ -91,7 +98,7 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
         None if extra is None else extra.usable.times,
     )
     split = split_rows(keys, config.split, config.search.seed, test=extra is None)
-    dataset = _assemble(config, main, extra, split)
+    dataset = _assemble(config, main, extra, split, series)
     suspects = find_suspects(dataset, main.table, data)
     if data.strict:
         refuse(suspects)
@@ -140,9 +147,20 @@ def _told(times: Any) -> str:
     return "dates" if times.dtype.kind == "M" else "numbers"
 
 
-def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) -> Dataset:
+def _with_past(series: Series, main: _Given, extra: _Given | None) -> tuple[_Given, _Given | None]:
+    """Return the tables with the features made of the past: that of the test rows reaches into the data's."""
+    given = [main] if extra is None else [main, extra]
+    tables = series.extend(*(part.table for part in given), role="data")[0]
+    made = [replace(part, table=table) for part, table in zip(given, tables, strict=True)]
+    usable = replace(main.usable, warnings=(*main.usable.warnings, series.told))
+    return replace(made[0], usable=usable), None if extra is None else made[1]
+
+
+def _assemble(
+    config: Config, main: _Given, extra: _Given | None, split: Split, series: Series | None
+) -> Dataset:
     data = config.data
-    columns, reasons = _feature_columns(main.table, data, main.usable.times)
+    columns, reasons = _feature_columns(main.table, data, main.usable.times, series)
     seen = np.concatenate([split.train, split.valid])
     fitted = _take(main.table, columns, main.usable.rows[seen])
     encoder = Encoder.fit(fitted, columns, left_out=reasons)
@@ -185,6 +203,7 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
             warnings=warnings,
         ),
         folds=_folds(main.usable, split, config),
+        series=series,
     )
 
 
@@ -220,14 +239,20 @@ class _Picked:
         return np.concatenate([getattr(self.main, what)[self.seen], getattr(self.test, what)[self.rows]])
 
 
-def _feature_columns(table: Any, data: DataConfig, times: Any) -> tuple[list[str], dict[str, str]]:
+def _feature_columns(
+    table: Any, data: DataConfig, times: Any, series: Series | None
+) -> tuple[list[str], dict[str, str]]:
     """Return the columns to learn from in the table's order, and why the others are left out."""
     reasons: dict[str, str] = {}
     columns = []
     for name in table.column_names:
         if name == data.target:
             continue
-        if name in data.drop:
+        if series is not None and name in series.names:
+            columns.append(name)
+        elif name in data.past:
+            reasons[name] = KNOWN_LATER
+        elif name in data.drop:
             reasons[name] = DROPPED
         elif data.features is not None and name not in data.features:
             reasons[name] = NOT_CHOSEN
