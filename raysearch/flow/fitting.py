@@ -131,6 +131,7 @@ def _forecaster(job: Job, result: TrialResult, files: Files, fitted_on: str) -> 
         transform=job.dataset.transform,
         calibrator=no_calibration(job.config.search.levels),
         group=job.config.data.group if job.config.calibration == "group" else None,
+        series=job.dataset.series,
         about={
             "study": job.about.name,
             "study_id": job.about.id,
