@@ -203,5 +203,5 @@ def _step(apart: Ints) -> tuple[int, int | None]:
 def _irregular(before: Any, after: Any, grid: Grid) -> str:
     return (
         f"the usual step is {grid.word}, but {after} follows {before} by no whole number of them; correct "
-        "the times, or name the step with --frequency, e.g. h, D or W: times within one step count as equal"
+        "the times, or name the step with --frequency, e.g. h, D or M: times within one step count as equal"
     )

@@ -134,7 +134,10 @@ def seasons(grid: Grid) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (1, day, 7 * day), (3, day, 7 * day)
     if grid.step == _DAY * 1e6:
         return (1, 7, 28, 364), (3, 7, 28)
-    return (1, 4, 52), (3, 4, 13)
+    if grid.step == 7 * _DAY * 1e6:
+        return (1, 4, 52), (3, 4, 13)
+    year = max(2, round(365.25 * _DAY * 1e6 / grid.step))
+    return (1, year), (3, max(4, year))
 
 
 def _check_reach(series: Series, span: int, problems: Problems) -> None:

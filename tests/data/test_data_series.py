@@ -172,6 +172,7 @@ def test_what_is_found_and_chosen_is_told():
         ("MS", 100, (1, 12), (3, 12)),
         ("QE", 80, (1, 4), (3, 4)),
         ("YE", 40, (1,), (2, 3)),
+        ("28D", 100, (1, 13), (3, 13)),
     ],
 )
 def test_lags_and_windows_by_the_frequency(frequency, rows, lags, windows):
