@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from raysearch.config import ComputeConfig, Config, DataConfig, SearchConfig, StudyConfig
 
 MODELS = ("lightgbm", "xgboost", "both")
-TRANSFORMS = ("none", "log", "log1p", "asinh")
+TRANSFORMS = ("none", "log", "log1p", "asinh", "change")
 SPLITS = ("auto", "random", "time", "group")
 SCHEDULERS = ("asha", "median", "none")
 CALIBRATIONS = ("auto", "marginal", "group", "time", "none")
@@ -133,8 +133,10 @@ def _check_data(data: DataConfig, problems: Problems, in_memory: bool) -> None:
     if (data.path or data.builtin or in_memory) and not data.target:
         problems.add("data.target: name the column to forecast, e.g. --target demand")
     _check_choice("data.transform", data.transform, TRANSFORMS, problems)
-    if data.anchor and data.transform != "log":
-        problems.add(f"data.anchor: needs transform 'log', got {data.transform!r}")
+    if data.anchor and data.transform not in ("log", "change"):
+        problems.add(f"data.anchor: needs transform 'log' or 'change', got {data.transform!r}")
+    if data.transform == "change" and not data.anchor and data.horizon is None:
+        problems.add("data.transform: 'change' needs --horizon, or --anchor with the column to start from")
     if data.target is None:
         return
     if data.target in data.drop:

@@ -193,9 +193,12 @@ class Forecaster:
 
     def _raw_of(self, table: pa.Table, extended: pa.Table) -> tuple[Array, Array | None, tuple[str, ...]]:
         encoded = self.encoder.transform(extended)
-        anchor, notes = self._anchor(table)
+        anchor, notes = self._anchor(extended)
         raw = self.raw(Frame(encoded.features, self.encoder.categorical))
         return raw, anchor, (*encoded.warnings, *notes)
+
+    def _made(self, name: str) -> bool:
+        return self.series is not None and name in self.series.names
 
     def _target_of(self, table: pa.Table) -> Array:
         if self.target not in table.column_names:
@@ -231,11 +234,11 @@ class Forecaster:
         if kind not in ("number", "boolean", "category", "empty") or (kind == "category" and read.failed):
             raise DataError(f"rows to predict: column {name!r} must hold numbers, got {array.type}")
         values = np.array(read.values, dtype=np.float64)
-        unusable = ~(np.isfinite(values) & (values > 0))
+        growth = self.transform.kind == "log"
+        unusable = ~(np.isfinite(values) & ((values > 0) | (not growth)))
         values[unusable] = np.nan
-        told = (
-            f"{name!r}: {int(unusable.sum()):,} values are missing or not above 0; no forecast for their rows"
-        )
+        lack = "missing or not above 0" if growth else "missing"
+        told = f"{name!r}: {int(unusable.sum()):,} values are {lack}; no forecast for their rows"
         return values, (told,) if unusable.any() else ()
 
     @cached_property
@@ -249,7 +252,7 @@ class Forecaster:
         if self.series is not None:
             columns = {name: kind for name, kind in columns.items() if name not in self.series.names}
             columns = {**self.series.input_columns, **columns}
-        if self.transform.anchor is not None:
+        if self.transform.anchor is not None and not self._made(self.transform.anchor):
             columns[self.transform.anchor] = "double"
         if self.group is not None:
             columns.setdefault(self.group, "string")

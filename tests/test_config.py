@@ -114,7 +114,7 @@ def test_replace_changes_one_section():
         ("study.home=s3://bucket/x", "study.ledger: home is the address s3://bucket/x"),
         ("data.builtin=factor_nav", "data.path and data.builtin: both are given"),
         ("data.transform=lg", "data.transform: got 'lg', must be one of 'none', 'log', 'log1p', 'asinh'"),
-        ("data.anchor=x", "data.anchor: needs transform 'log', got 'none'"),
+        ("data.anchor=x", "data.anchor: needs transform 'log' or 'change', got 'none'"),
         ("data.drop=[demand]", "data.drop: 'demand' is the target"),
         ("data.features=[a, demand]", "data.features: 'demand' is the target"),
         ("data.group=demand", "data.group: 'demand' is the target"),

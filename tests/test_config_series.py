@@ -50,6 +50,7 @@ def test_the_purge_reaches_as_far_as_forecasts_do_and_stays_so():
         ((), {"windows": [1]}, "data.windows: got 1; each must be from 2"),
         (("data.lags=1,x",), {}, "data.lags: got 'x', must be a whole number"),
         ((), {"horizon": None, "lags": [1], "past": ["a"]}, "data.lags: needs the steps ahead"),
+        ((), {"transform": "change", "horizon": None}, "needs --horizon, or --anchor"),
         ((), {"past": ["y"]}, "data.past: 'y' is the target column"),
     ],
 )

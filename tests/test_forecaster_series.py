@@ -52,7 +52,8 @@ def fit(frame, **data):
     names = list(made.encoder.features)
     rows = Frame(made.table.select(names), made.encoder.categorical)
     model, settings = get_model("lightgbm"), FitSettings(LEVELS)
-    y = made.table["target"].to_numpy()
+    anchor = made.table["anchor"].to_numpy() if made.transform.anchor else None
+    y = made.transform.standardise(made.transform.forward(made.table["target"].to_numpy(), anchor))
     fit = model.start(model.bin(rows, y, {"min_data_in_leaf": 5}, settings), {}, settings, rows)
     fit.advance(20)
     forecaster = Forecaster(
@@ -251,3 +252,20 @@ def test_numbers_are_times():
 def test_calibration_rows_bring_their_past(fitted):
     again = fitted[0].recalibrate(sales(), "marginal")
     assert again.calibrator.kind == "marginal" and again.series == fitted[0].series
+
+
+def test_a_trend_is_carried_on_as_a_change():
+    """Rising by 1 a day: the level of the next days was never seen, the change from the newest week was."""
+    days = np.arange(90)
+    frame = pd.concat(
+        [sales().iloc[:90].assign(shop=s, y=days + base) for s, base in (("a", 0.0), ("b", 500.0))]
+    )
+    frame["y"] += np.random.default_rng(0).normal(size=180) * 0.1
+    forecaster, made = fit(frame, transform="change")
+    told = quiet(forecaster.forecast, frame)
+    assert told["q0.5"].to_numpy() == pytest.approx(np.r_[90:96, 590:596], abs=2.5)
+    assert made.transform.name("y") == "change of y"
+    assert "y mean of last 7" not in forecaster.input_columns
+    empty = pd.DataFrame({"day": [pd.Timestamp("2024-06-01")], "shop": "c", "y": [np.nan]})
+    with pytest.warns(UserWarning, match="1 values are missing; no forecast for their rows"):
+        assert forecaster.predict(empty).isna().all(axis=None)

@@ -114,9 +114,13 @@ DATA_FLAGS = (
     ),
     Flag("--features", "data.features", list[str], "Learn from these columns only", _TABLE, split_names),
     Flag(
-        "--transform", "data.transform", str, "Model none, log, log1p or asinh of the target (none)", _TABLE
+        "--transform",
+        "data.transform",
+        str,
+        "Model none, log, log1p, asinh or change of the target (none)",
+        _TABLE,
     ),
-    Flag("--anchor", "data.anchor", str, "With --transform log: model the growth over this column", _TABLE),
+    Flag("--anchor", "data.anchor", str, "With --transform log or change: the column to start from", _TABLE),
     Flag(
         "--horizon", "data.horizon", int, "Series: forecast 1 to so many steps ahead, from the past", _TABLE
     ),

@@ -91,6 +91,10 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
     series = None if data.horizon is None else fit_series(main.table, data)
     if series is not None:
         main, extra = _with_past(series, main, extra)
+        if data.transform == "change" and data.anchor is None:
+            config = config.replace("data", anchor=series.base)
+            main = _anchored(main, series.base)
+            extra = None if extra is None else _anchored(extra, series.base)
     keys = Keys(
         len(main.usable.rows),
         main.usable.times,
@@ -154,6 +158,28 @@ def _with_past(series: Series, main: _Given, extra: _Given | None) -> tuple[_Giv
     made = [replace(part, table=table) for part, table in zip(given, tables, strict=True)]
     usable = replace(main.usable, warnings=(*main.usable.warnings, series.told))
     return replace(made[0], usable=usable), None if extra is None else made[1]
+
+
+def _anchored(given: _Given, name: str) -> _Given:
+    """Return the table without the rows that have no past to tell a change from."""
+    usable = given.usable
+    anchor = given.table[name].to_numpy()[usable.rows]
+    kept = np.isfinite(anchor)
+    if kept.all():
+        return replace(given, usable=replace(usable, anchor=anchor))
+    told = f"{int((~kept).sum()):,} rows have no past that their change could be told from and are left out"
+    return replace(
+        given,
+        usable=replace(
+            usable,
+            rows=usable.rows[kept],
+            target=usable.target[kept],
+            anchor=anchor[kept],
+            times=usable.times[kept],
+            groups=None if usable.groups is None else usable.groups[kept],
+            warnings=(*usable.warnings, told),
+        ),
+    )
 
 
 def _assemble(

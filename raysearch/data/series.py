@@ -26,6 +26,7 @@ from raysearch.data.values import as_numbers, as_times, decode
 from raysearch.errors import DataError, listing
 
 STEPS = "steps ahead"
+_FEW = 3  # values: a mean of more hangs less on chance
 _WINDOW_WORDS = ("mean", "deviation", *(f"q{level:g}" for level in QUANTILES))
 
 
@@ -139,6 +140,15 @@ class Series:
         placed = self.place(table, role)
         self._check_doubled(table, placed, ~np.isnan(_numbers(table, self.target)[placed.at]), role)
         return placed
+
+    @property
+    def base(self) -> str:
+        """The feature that the target's change is told from: the newest mean of one season."""
+        seasons = [length for length in self.windows if length in self.lags]
+        longer = [length for length in self.windows if length > _FEW]
+        length = min(seasons or longer or self.windows)
+        at = len(self.lags) + sum(lag > 1 for lag in self.lags)  # behind the target's lags
+        return self.names[at + self.windows.index(length) * len(_WINDOW_WORDS)]
 
     @property
     def told(self) -> str:

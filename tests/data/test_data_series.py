@@ -292,3 +292,30 @@ def test_the_recipe_survives_json():
     made = prepare(settings(past=["weather"]), sales()).series
     assert Series.from_json(made.to_json()) == made
     assert made.static == ("shop a",)
+
+
+@pytest.mark.parametrize(
+    ("lags", "windows", "base"),
+    [
+        ([1, 7], [3, 7, 28], "y mean of last 7"),
+        ([1], [3, 14, 28], "y mean of last 14"),
+        ([1], [2, 3], "y mean of last 2"),
+        ([7], [28, 7], "y mean of last 7"),
+    ],
+)
+def test_changes_are_told_from_the_newest_season(lags, windows, base):
+    made = prepare(settings(transform="change", lags=lags, windows=windows), sales())
+    assert made.series.base == base == made.transform.anchor
+    at = made.encoder.names.index(base)
+    assert np.allclose(made.table["anchor"].to_numpy(), made.table.column(at).to_numpy())
+    assert any("rows have no past" in text for text in made.quality.warnings)
+    assert np.isfinite(made.table["anchor"].to_numpy()).all()
+
+
+def test_changes_in_a_test_file(tmp_path):
+    frame = sales()
+    cut = frame["日期"] >= frame["日期"].min() + pd.Timedelta(days=100)
+    frame[cut].to_parquet(tmp_path / "t.parquet")
+    given = settings(transform="change", test_path=str(tmp_path / "t.parquet"))
+    made = prepare(given, frame[~cut].reset_index(drop=True))
+    assert made.parts["test"][1] - made.parts["test"][0] == cut.sum()
