@@ -61,7 +61,8 @@ def tune(
         test_size: share of rows that nothing looks at until the end (default 0.2; 0: none).
         test: a file with the test rows.
         drop, features: columns to leave out, or to learn from only.
-        transform: "none", "log", "log1p", "asinh" or "change" of the target is what is modelled.
+        transform: "none", "log", "log1p", "asinh" or "change" of the target is what is modelled (default
+            "none", with a horizon "change").
         horizon: series: forecast 1 to so many steps ahead; features are then made of each group's past.
         lags: values so many steps before the row (default: by the frequency).
         windows: means, deviations and quantiles of the newest so many steps (default: by the frequency).

@@ -22,7 +22,7 @@ from raysearch.config_rules import (
     coerce,
     is_study_name,
 )
-from raysearch.config_series import check_series, with_reach
+from raysearch.config_series import check_series, settled
 from raysearch.errors import ConfigError, Problems
 from raysearch.shipped import shipped
 
@@ -221,7 +221,7 @@ def make_config(
     check_series(config, wrong)
     problems.found.extend(text for text in wrong.found if not text.startswith(tuple(broken)))
     problems.raise_as(ConfigError)
-    return with_reach(config)
+    return settled(config)
 
 
 def _kinds() -> dict[str, dict[str, Any]]:

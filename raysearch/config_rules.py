@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from raysearch.config import ComputeConfig, Config, DataConfig, SearchConfig, StudyConfig
 
 MODELS = ("lightgbm", "xgboost", "both")
-TRANSFORMS = ("none", "log", "log1p", "asinh", "change")
+TRANSFORMS = ("auto", "none", "log", "log1p", "asinh", "change")
 SPLITS = ("auto", "random", "time", "group")
 SCHEDULERS = ("asha", "median", "none")
 CALIBRATIONS = ("auto", "marginal", "group", "time", "none")

@@ -41,13 +41,17 @@ def check_series(config: Config, problems: Problems) -> None:
             problems.add(f"data.past: {column!r} is the {role} column")
 
 
-def with_reach(config: Config) -> Config:
-    """Return the settings with a purge that keeps forecasts apart from what their model has learnt.
+def settled(config: Config) -> Config:
+    """Return the settings with what follows from those of series: the transform and the purge.
+
+    Trees do not carry a level on that they have not seen, so series are modelled by their change.
 
     A forecast is made up to ``horizon`` steps before its row. Were rows from there on learnt from, the model
     would know targets that were not there yet when it had to be ready: so that many times are left out.
     """
     data, split = config.data, config.split
+    if data.transform == "auto":
+        config = config.replace("data", transform="none" if data.horizon is None else "change")
     by_time = split.by == "time" or (split.by == "auto" and data.time is not None)
     if data.horizon is None or not by_time:
         return config

@@ -117,7 +117,7 @@ DATA_FLAGS = (
         "--transform",
         "data.transform",
         str,
-        "Model none, log, log1p, asinh or change of the target (none)",
+        "Model none, log, log1p, asinh or change of the target (none; of series change)",
         _TABLE,
     ),
     Flag("--anchor", "data.anchor", str, "With --transform log or change: the column to start from", _TABLE),

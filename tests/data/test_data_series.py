@@ -24,6 +24,7 @@ def settings(split=None, **data):
         "horizon": 5,
         "lags": [1, 7],
         "windows": [7],
+        "transform": "none",
         **data,
     }
     return load_config(flags={"data": given, "split": split or {}}, in_memory=True)
@@ -80,6 +81,11 @@ def test_values_by_hand():
         assert made.loc[at, "y mean of last 7"] == pytest.approx(window.mean())
         assert made.loc[at, "y deviation of last 7"] == pytest.approx(window.std(ddof=1))
         assert made.loc[at, "y q0.9 of last 7"] == pytest.approx(np.quantile(window, 0.9))
+
+
+def test_the_change_is_modelled_unless_told_otherwise():
+    assert settings(transform=None).data.transform == "change"
+    assert load_config(flags={"data": {"target": "y"}}, in_memory=True).data.transform == "none"
 
 
 def test_the_first_rows_are_kept_with_what_is_known():
