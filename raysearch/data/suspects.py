@@ -93,7 +93,9 @@ def _goals(dataset: Dataset, target: str, rows: Any) -> list[Goal]:
         return [Goal(target, y, _NEARLY)]
     growth = dataset.transform.forward(y, dataset.table["anchor"].to_numpy()[rows])
     # A level may follow its anchor closely and yet tell nothing of the growth; only a copy gives it away.
-    return [Goal(dataset.transform.name(target), growth, _NEARLY), Goal(target, y, _EXACTLY)]
+    # A mean of the past is no column of the user's: what follows the level closely knows more than that.
+    least = _NEARLY if dataset.transform.anchor in _made(dataset) else _EXACTLY
+    return [Goal(dataset.transform.name(target), growth, _NEARLY), Goal(target, y, least)]
 
 
 def _columns(dataset: Dataset, given: pa.Table, rows: Any) -> tuple[list[Column], list[Column]]:

@@ -214,9 +214,12 @@ def test_a_smooth_series_is_not_accused_of_its_own_past():
     assert not any("number of the row" in text for text in made.quality.warnings)
 
 
-def test_copies_of_the_target_are_still_accused():
-    with pytest.raises(DataError, match="'price' holds the values of 'y'"):
-        prepare(settings(strict=True), sales().assign(price=lambda f: f["y"]))
+@pytest.mark.parametrize("transform", ["none", "change"])
+@pytest.mark.parametrize(("noise", "told"), [(0.0, "holds the values of 'y'"), (1e-3, "nearly gives 'y'")])
+def test_copies_of_the_target_are_still_accused(transform, noise, told):
+    copy = sales().assign(price=lambda f: f["y"] + noise * f["weather"])
+    with pytest.raises(DataError, match=f"'price' {told}"):
+        prepare(settings(strict=True, transform=transform), copy)
 
 
 def test_rows_of_a_test_file_look_back_into_the_data(tmp_path):
