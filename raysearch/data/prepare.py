@@ -91,6 +91,8 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
     series = None if data.horizon is None else fit_series(main.table, data)
     if series is not None:
         main, extra = _with_past(series, main, extra)
+        # The purge counts times, of which a step has several where groups' clocks differ.
+        config = config.replace("split", purge=config.split.purge * series.times_a_step(main.table))
         if data.transform == "change" and data.anchor is None:
             config = config.replace("data", anchor=series.base)
             main = _anchored(main, series.base)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -158,6 +159,12 @@ class Series:
             f"series: a step is {self.grid.word}; forecasts of 1 to {self.horizon} steps ahead "
             f"from lags {lags} and windows {windows}"
         )
+
+    def times_a_step(self, table: pa.Table) -> int:
+        """Return how many different times a step has, where groups' clocks differ; 1 where they are one."""
+        placed = self.place(table, "data")
+        steps = len(np.unique(placed.rows.index))
+        return max(1, math.ceil(len(np.unique(placed.times)) / max(1, steps)))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types, fit for JSON."""

@@ -204,6 +204,14 @@ def test_the_purge_follows_the_horizon():
     assert scored - np.timedelta64(5, "D") >= learnt
 
 
+def test_the_purge_counts_steps_where_the_clocks_of_groups_differ():
+    frame = sales()
+    frame.loc[frame["shop a"] == "c", "日期"] += pd.Timedelta(hours=7)
+    made = prepare(settings(), frame)
+    learnt = made.times[slice(*made.parts["train"])].max()
+    assert made.times[slice(*made.parts["valid"])].min() - np.timedelta64(4, "D") > learnt
+
+
 def test_a_smooth_series_is_not_accused_of_its_own_past():
     frame = sales()
     frame["y"] = np.sin(np.arange(len(frame)) % DAYS / 20) + frame["shop a"].map({"ä b": 0, "c": 2, "d": 4})
