@@ -23,32 +23,13 @@ from raysearch.data.past import (
     lagged,
     window_statistics,
 )
-from raysearch.data.values import as_numbers, as_times, decode
+from raysearch.data.series_rows import Placed, doubled, last_of_each, place_rows, read_times
+from raysearch.data.values import as_numbers, decode
 from raysearch.errors import DataError, listing
 
 STEPS = "steps ahead"
 _FEW = 3  # values: a mean of more hangs less on chance
 _WINDOW_WORDS = ("mean", "deviation", *(f"q{level:g}" for level in QUANTILES))
-
-
-@dataclass(frozen=True)
-class Placed:
-    """The rows of a table that have a time, each at its step of its series.
-
-    Attributes:
-        at: [placed] row numbers in the table.
-        rows: [placed] series and step.
-        names: [series] the groups' names.
-        times: [placed] as the grid takes them.
-    """
-
-    at: Ints
-    rows: Rows
-    names: Any
-    times: Any
-
-    def __len__(self) -> int:
-        return len(self.at)
 
 
 @dataclass(frozen=True)
@@ -257,42 +238,6 @@ def feature_names(series: Series, taken: Sequence[str]) -> tuple[str, ...]:
             name += " (made)"
         told.append(name)
     return tuple(told)
-
-
-def read_times(table: pa.Table, column: str, numeric: bool, form: str | None, zone: str | None) -> Any:
-    """Return the time of each row [rows], datetime64[us] or float64, NaT or NaN where there is none."""
-    array = decode(table.column(column))
-    return as_numbers(array).values if numeric else as_times(array, form, zone).values
-
-
-def place_rows(times: Sequence[Any], groups: Sequence[Any], grid: Grid) -> list[Placed]:
-    """Return where the rows of several tables lie: the same series has the same code in all of them."""
-    parts = []
-    every = None if groups[0] is None else np.unique(np.concatenate(groups))
-    names = np.asarray([""]) if every is None else every
-    for stamps, words in zip(times, groups, strict=True):
-        at = np.flatnonzero(~(np.isnat(stamps) if stamps.dtype.kind == "M" else np.isnan(stamps)))
-        codes = np.zeros(len(at), np.int64) if every is None else np.searchsorted(every, words[at])
-        parts.append(Placed(at, Rows(codes.astype(np.int64), grid.index(stamps[at])), names, stamps[at]))
-    return parts
-
-
-def last_of_each(codes: Ints, index: Ints, known: npt.NDArray[np.bool_]) -> Ints:
-    """Return the places of the last known row of each series and step."""
-    places = np.flatnonzero(known)
-    order = places[np.lexsort((places, index[places], codes[places]))]
-    again = (codes[order][1:] == codes[order][:-1]) & (index[order][1:] == index[order][:-1])
-    return np.sort(order[~np.append(again, False)]) if len(order) else order
-
-
-def doubled(rows: Rows) -> tuple[int, int] | None:
-    """Return the places of two rows at the same step of one series, or None."""
-    order = np.lexsort((rows.index, rows.codes))
-    same = (np.diff(rows.codes[order]) == 0) & (np.diff(rows.index[order]) == 0)
-    if not same.any():
-        return None
-    first = int(np.argmax(same))
-    return int(order[first]), int(order[first + 1])
 
 
 def _numbers(table: pa.Table, column: str) -> Floats:

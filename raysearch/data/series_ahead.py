@@ -13,7 +13,8 @@ import pyarrow as pa
 from raysearch.data import dates
 from raysearch.data.grid import NUMBERS
 from raysearch.data.past import Ints, Rows
-from raysearch.data.series import Placed, Series, doubled
+from raysearch.data.series import Series
+from raysearch.data.series_rows import Placed, doubled
 from raysearch.data.values import as_numbers, as_texts, decode, kind_of
 from raysearch.errors import DataError, listing
 

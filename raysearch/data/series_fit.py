@@ -13,7 +13,8 @@ from raysearch.data import dates
 from raysearch.data.check import group_names
 from raysearch.data.grid import BUSINESS, FIXED, MONTHS, NUMBERS, Grid, find_grid, parse_frequency
 from raysearch.data.past import Ints
-from raysearch.data.series import Placed, Series, feature_names, place_rows, read_times
+from raysearch.data.series import Series, feature_names
+from raysearch.data.series_rows import Placed, place_rows, read_times
 from raysearch.data.values import as_texts, decode, kind_of, spoken
 from raysearch.errors import DataError, Problems, listing
 
