@@ -37,6 +37,11 @@ def tune(
     cv: int | None = None,
     calibrate: str | None = None,
     strict: bool | None = None,
+    horizon: int | None = None,
+    lags: Sequence[int] | None = None,
+    windows: Sequence[int] | None = None,
+    frequency: str | None = None,
+    past: Sequence[str] | None = None,
     space: str | os.PathLike[str] | None = None,
     seed: int | None = None,
     objective: str | Sequence[str] | None = None,
@@ -65,11 +70,17 @@ def tune(
         test_size: share of rows that nothing looks at until the end (default 0.2; 0: none).
         test: a file with the test rows.
         drop, features: columns to leave out, or to learn from only.
-        transform: "none", "log", "log1p" or "asinh" of the target is what is modelled.
+        transform: "none", "log", "log1p", "asinh" or "change" of the target is what is modelled (default
+            "none", with a horizon "change").
+        horizon: series: forecast 1 to so many steps ahead; features are then made of each group's past.
+        lags: values so many steps before the row (default: by the frequency).
+        windows: means, deviations and quantiles of the newest so many steps (default: by the frequency).
+        frequency: what one step is, e.g. "15min", "h", "D", "MS" (default: found in the times).
+        past: columns that are known only afterwards, as the target is: they enter by their past.
         monotone: columns that every quantile rises (1) or falls (-1) with, e.g. ``{"price": -1}``.
         weight: a column of row weights, for fitting, calibrating and scoring.
         lower, upper: bounds that forecasts stay within.
-        cv: folds that take turns in validation (default 1, a single part).
+        cv: folds that take turns in validation; 1: a single part (default: by size).
         calibrate: "auto" (default), "marginal", "group", "time" or "none".
         strict: True: signs of leakage are refused instead of told.
         space: the search space: a YAML file, the name of a shipped one, or "wide".
@@ -111,6 +122,11 @@ def tune(
             "lower": _plain(lower),
             "upper": _plain(upper),
             "strict": strict,
+            "horizon": horizon,
+            "lags": None if lags is None else _numbers(lags),
+            "windows": None if windows is None else _numbers(windows),
+            "frequency": frequency,
+            "past": _names(past),
         },
         "split": {"by": split, "test_size": test_size, "cv": cv},
         "search": {

@@ -22,6 +22,7 @@ from raysearch.config_rules import (
     coerce,
     is_study_name,
 )
+from raysearch.config_series import check_series, settled
 from raysearch.errors import ConfigError, Problems
 from raysearch.objectives import Objective, parse_objectives
 from raysearch.pareto import Pick, parse_pick
@@ -73,6 +74,11 @@ class DataConfig:
     lower: float | None
     upper: float | None
     strict: bool
+    horizon: int | None = None
+    lags: tuple[int, ...] = ()
+    windows: tuple[int, ...] = ()
+    frequency: str | None = None
+    past: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -239,9 +245,10 @@ def make_config(
     config = Config(**parts)
     wrong = Problems(problems.about)
     check_values(config, wrong, in_memory)
+    check_series(config, wrong)
     problems.found.extend(text for text in wrong.found if not text.startswith(tuple(broken)))
     problems.raise_as(ConfigError)
-    return config
+    return settled(config)
 
 
 def _kinds() -> dict[str, dict[str, Any]]:

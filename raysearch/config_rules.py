@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from raysearch.config import ComputeConfig, Config, DataConfig, SearchConfig, StudyConfig
 
 MODELS = ("lightgbm", "xgboost", "both")
-TRANSFORMS = ("none", "log", "log1p", "asinh")
+TRANSFORMS = ("auto", "none", "log", "log1p", "asinh", "change")
 SPLITS = ("auto", "random", "time", "group")
 SCHEDULERS = ("asha", "median", "none")
 CALIBRATIONS = ("auto", "marginal", "group", "time", "none")
@@ -43,7 +43,7 @@ def coerce(name: str, value: Any, annotation: Any, problems: Problems) -> Any:
     wanted = wanted_kind(annotation)
     if typing.get_origin(wanted) is tuple:
         inner = typing.get_args(wanted)[0]
-        if inner is float and isinstance(value, str):
+        if inner in (float, int) and isinstance(value, str):
             value = [_number(word) for word in value.split(",")]  # --set search.levels=0.1,0.5,0.9
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(coerce(name, item, inner, problems) for item in items)
@@ -148,8 +148,10 @@ def _check_data(data: DataConfig, problems: Problems, in_memory: bool) -> None:
     _check_choice("data.transform", data.transform, TRANSFORMS, problems)
     if data.lower is not None and data.upper is not None and data.lower >= data.upper:
         problems.add(f"data.lower: got {data.lower:g}, must be below data.upper, {data.upper:g}")
-    if data.anchor and data.transform != "log":
-        problems.add(f"data.anchor: needs transform 'log', got {data.transform!r}")
+    if data.anchor and data.transform not in ("log", "change"):
+        problems.add(f"data.anchor: needs transform 'log' or 'change', got {data.transform!r}")
+    if data.transform == "change" and not data.anchor and data.horizon is None:
+        problems.add("data.transform: 'change' needs --horizon, or --anchor with the column to start from")
     if data.target is None:
         return
     if data.target in data.drop:

@@ -17,6 +17,9 @@ import pyarrow as pa
 from raysearch.calibration import KINDS, Calibrator, Groups, calibrate
 from raysearch.data import Encoder, Transform, read_table
 from raysearch.data.check import group_names
+from raysearch.data.encode import ABSENT
+from raysearch.data.series import Series
+from raysearch.data.series_ahead import FUTURE, HISTORY, rows_ahead
 from raysearch.data.values import as_numbers, decode, kind_of
 from raysearch.errors import DataError, listing
 from raysearch.forecaster_files import Member, damaged, read_directory, read_members, write_directory
@@ -39,6 +42,7 @@ class Forecaster:
         group: column that the calibrator tells rows by; None where it does not.
         weight: column of row weights, which only ``recalibrate`` reads; None where there is none.
         about: where it comes from: study, trial, parameters, rows it was fitted on, versions.
+        series: how features of the past are made; None where there are none.
     """
 
     target: str
@@ -50,6 +54,7 @@ class Forecaster:
     group: str | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     weight: str | None = None
+    series: Series | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -62,7 +67,10 @@ class Forecaster:
         Args:
             data: a path or address, a pandas or polars DataFrame, or an Arrow table with the columns that the
                 model was trained on. A column that is missing counts as missing values, with a warning; so do
-                categories never seen and values of the wrong kind. Columns not known are ignored.
+                categories never seen and values of the wrong kind. Columns not known are ignored. A model of
+                series needs their past among the rows, with target, time and group: a row without a target is
+                forecast from the newest value before it, one with a target as in training, from so many steps
+                before it as it draws.
 
         Returns:
             A DataFrame with one row for each row given (with its index, where ``data`` is a DataFrame), and
@@ -82,11 +90,72 @@ class Forecaster:
             warnings.warn(note, UserWarning, stacklevel=2)
         return pd.DataFrame(quantiles, columns=list(self.columns), index=index)
 
+    def forecast(self, history: Any, steps: int | None = None, future: Any = None) -> pd.DataFrame:
+        """Forecast the next steps of each series, from its latest row that has a target.
+
+        Args:
+            history: a path, DataFrame or Arrow table with time, target and group, as far back as lags and
+                windows reach.
+            steps: how many; None: the horizon that the model was made for.
+            future: a table with time, group and the columns that are known in advance. Without it those that
+                never change within a group are taken from its latest row; others are missing, with a warning.
+
+        Returns:
+            A DataFrame with group (where there is one), time and one column a level, ``steps`` rows a group.
+
+        Raises:
+            DataError: the model was made without a horizon, or the history cannot be used.
+        """
+        import warnings
+
+        frame, notes = self.ahead(
+            read_table(history, role=HISTORY, least_columns=1),
+            steps,
+            None if future is None else read_table(future, role=FUTURE, least_columns=1),
+        )
+        for note in notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
+        return frame
+
+    def ahead(
+        self, history: pa.Table, steps: int | None, future: pa.Table | None
+    ) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """Return what ``forecast`` does, and its warnings."""
+        import pandas as pd
+
+        if self.series is None:
+            raise DataError("forecast: the model was made without --horizon; ask it with predict")
+        steps = self.series.horizon if steps is None else steps
+        if not 1 <= steps <= self.series.horizon:
+            raise DataError(
+                f"forecast: got {steps} steps, must be from 1 to {self.series.horizon}, the model's horizon"
+            )
+        columns = [*self.encoder.columns, *([self.transform.anchor] if self.transform.anchor else [])]
+        rows = rows_ahead(self.series, history, steps, future, columns)
+        quantiles, notes = self._finished(rows.table, rows.table)
+        frame = pd.DataFrame(quantiles, columns=list(self.columns))
+        frame.insert(0, self.series.time, rows.times)
+        if self.series.group is not None:
+            frame.insert(0, self.series.group, rows.groups.to_pandas())
+        # What the rows lack was told already, in better words.
+        return frame, (*rows.notes, *(note for note in notes if not note.startswith(ABSENT)))
+
     def quantiles(self, table: pa.Table) -> tuple[Array, tuple[str, ...]]:
         """Return ordered quantiles [rows, levels] in units of the target, and warnings about the table."""
-        raw, anchor, notes = self._raw_of(table)
+        extended, told = self._with_past(table)
+        quantiles, notes = self._finished(table, extended)
+        return quantiles, (*told, *notes)
+
+    def _finished(self, table: pa.Table, extended: pa.Table) -> tuple[Array, tuple[str, ...]]:
+        raw, anchor, notes = self._raw_of(table, extended)
         groups, told = self._groups(table)
         return self.finish(raw, anchor, groups), (*notes, *told)
+
+    def _with_past(self, table: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
+        if self.series is None:
+            return table, ()
+        tables, notes = self.series.extend(table)
+        return tables[0], notes
 
     def raw(self, frame: Frame) -> Array:
         """Return what the members say of encoded rows, [rows, levels]: on their scale, not calibrated."""
@@ -110,7 +179,7 @@ class Forecaster:
             DataError: when the table cannot be read, or no row has a target.
         """
         table = read_table(data, role="calibration rows", least_columns=1)
-        raw, anchor, _ = self._raw_of(table)
+        raw, anchor, _ = self._raw_of(table, self._with_past(table)[0])
         y = self._target_of(table)
         z = self.transform.standardise(self.transform.forward(y, anchor))
         known = np.isfinite(z) & np.isfinite(raw).all(axis=1)
@@ -130,11 +199,14 @@ class Forecaster:
         )
         return replace(self, calibrator=learnt)
 
-    def _raw_of(self, table: pa.Table) -> tuple[Array, Array | None, tuple[str, ...]]:
-        encoded = self.encoder.transform(table)
-        anchor, notes = self._anchor(table)
+    def _raw_of(self, table: pa.Table, extended: pa.Table) -> tuple[Array, Array | None, tuple[str, ...]]:
+        encoded = self.encoder.transform(extended)
+        anchor, notes = self._anchor(extended)
         raw = self.raw(Frame(encoded.features, self.encoder.categorical))
         return raw, anchor, (*encoded.warnings, *notes)
+
+    def _made(self, name: str) -> bool:
+        return self.series is not None and name in self.series.names
 
     def _target_of(self, table: pa.Table) -> Array:
         if self.target not in table.column_names:
@@ -184,11 +256,11 @@ class Forecaster:
         if kind not in ("number", "boolean", "category", "empty") or (kind == "category" and read.failed):
             raise DataError(f"rows to predict: column {name!r} must hold numbers, got {array.type}")
         values = np.array(read.values, dtype=np.float64)
-        unusable = ~(np.isfinite(values) & (values > 0))
+        growth = self.transform.kind == "log"
+        unusable = ~(np.isfinite(values) & ((values > 0) | (not growth)))
         values[unusable] = np.nan
-        told = (
-            f"{name!r}: {int(unusable.sum()):,} values are missing or not above 0; no forecast for their rows"
-        )
+        lack = "missing or not above 0" if growth else "missing"
+        told = f"{name!r}: {int(unusable.sum()):,} values are {lack}; no forecast for their rows"
         return values, (told,) if unusable.any() else ()
 
     @cached_property
@@ -199,7 +271,10 @@ class Forecaster:
     def input_columns(self) -> Mapping[str, str]:
         """The columns that ``predict`` reads, with their kind: double, string, boolean or datetime."""
         columns = dict(self.encoder.input_kinds)
-        if self.transform.anchor is not None:
+        if self.series is not None:
+            columns = {name: kind for name, kind in columns.items() if name not in self.series.names}
+            columns = {**self.series.input_columns, **columns}
+        if self.transform.anchor is not None and not self._made(self.transform.anchor):
             columns[self.transform.anchor] = "double"
         if self.group is not None:
             columns.setdefault(self.group, "string")
@@ -236,6 +311,7 @@ class Forecaster:
             "group": self.group,
             "weight": self.weight,
             "about": dict(self.about),
+            **({} if self.series is None else {"series": self.series.to_json()}),
         }
         return write_directory(path, content, self.members)
 
@@ -258,6 +334,7 @@ def load_forecaster(path: str | Path) -> Forecaster:
             group=content["group"],
             weight=content.get("weight"),  # older models have none
             about=content["about"],
+            series=Series.from_json(content["series"]) if "series" in content else None,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise damaged(path, error) from None

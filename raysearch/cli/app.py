@@ -145,23 +145,44 @@ def predict(
 
         python -m raysearch predict --study my-study --data new.csv --out quantiles.parquet
     """
-    from raysearch.cli.words import print_json, tell
-    from raysearch.errors import ConfigError
-    from raysearch.flow import open_study
+    from raysearch.cli.written import find_model, tell_written
     from raysearch.flow.predict import predict_file
-    from raysearch.forecaster import load_forecaster
 
-    if (study is None) == (model is None):
-        raise ConfigError("predict: name one of --study NAME and --model-path DIR")
-    forecaster = open_study(study, home) if study else load_forecaster(str(model))
-    done = predict_file(forecaster, data, out)
-    for warning in done.warnings:
-        typer.secho(f"warning: {warning}", err=True, fg="yellow")
-    if json:
-        print_json(dataclasses.asdict(done))
-    else:
-        rows = "1 row" if done.rows == 1 else f"{done.rows:,} rows"
-        tell(f"{rows} with {', '.join(done.columns)} written to {done.path}")
+    tell_written(predict_file(find_model("predict", study, model, home), data, out), json=json)
+
+
+@app.command()
+@guarded
+def forecast(
+    data: Annotated[str, typer.Option("--data", help="Table with the past: time, target, group")],
+    out: Annotated[str, typer.Option("--out", help="File to write: .parquet or .csv")],
+    study: Annotated[
+        str | None, typer.Option("--study", help="Name of the study whose model forecasts")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model-path", help="Directory of a model, instead of --study")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Steps ahead (default: the model's horizon)")
+    ] = None,
+    future: Annotated[
+        str | None, typer.Option("--future", help="Table with the columns that are known in advance")
+    ] = None,
+    home: Home = _HOME,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Forecast the next steps behind the latest row of each group, with a model made with --horizon.
+
+    [bold]Example[/bold]
+
+        python -m raysearch forecast --study my-study --data history.csv --out next.csv
+    """
+    from raysearch.cli.written import find_model, tell_written
+    from raysearch.flow.predict import forecast_file
+
+    done = forecast_file(find_model("forecast", study, model, home), data, out, steps, future)
+    tell_written(done, json=json)
 
 
 @app.command()

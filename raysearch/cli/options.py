@@ -32,6 +32,14 @@ def parse_levels(text: str) -> list[float]:
         raise typer.BadParameter(f"{text!r} is not a list of numbers; give e.g. 0.05,0.5,0.95") from None
 
 
+def parse_steps(text: str) -> list[int]:
+    """Return the whole numbers of "1,7,28"."""
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of whole numbers; give e.g. 1,7,28") from None
+
+
 def split_names(values: Sequence[str] | None) -> list[str] | None:
     """Return column names from repeated and comma-separated values; quotes keep commas and blanks."""
     if not values:
@@ -124,9 +132,43 @@ DATA_FLAGS = (
     ),
     Flag("--features", "data.features", list[str], "Learn from these columns only", _TABLE, split_names),
     Flag(
-        "--transform", "data.transform", str, "Model none, log, log1p or asinh of the target (none)", _TABLE
+        "--transform",
+        "data.transform",
+        str,
+        "Model none, log, log1p, asinh or change of the target (none; of series change)",
+        _TABLE,
     ),
-    Flag("--anchor", "data.anchor", str, "With --transform log: model the growth over this column", _TABLE),
+    Flag("--anchor", "data.anchor", str, "With --transform log or change: the column to start from", _TABLE),
+    Flag(
+        "--horizon", "data.horizon", int, "Series: forecast 1 to so many steps ahead, from the past", _TABLE
+    ),
+    Flag(
+        "--lags",
+        "data.lags",
+        str,
+        "Values so many steps before, e.g. 1,7,28 (by the frequency)",
+        _TABLE,
+        parse_steps,
+    ),
+    Flag(
+        "--windows",
+        "data.windows",
+        str,
+        "Statistics of the newest so many steps, e.g. 7,28 (by the frequency)",
+        _TABLE,
+        parse_steps,
+    ),
+    Flag(
+        "--frequency", "data.frequency", str, "One step: 15min, h, D, B, W, MS, ... (found in times)", _TABLE
+    ),
+    Flag(
+        "--past",
+        "data.past",
+        list[str],
+        "Columns known only afterwards, as the target is",
+        _TABLE,
+        split_names,
+    ),
     Flag(
         "--monotone",
         "data.monotone",

@@ -12,6 +12,8 @@ import pyarrow as pa
 from raysearch.data.plan import Plan, outputs, plan_column
 from raysearch.errors import DataError, listing
 
+ABSENT = "columns not there"
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -122,7 +124,7 @@ class Encoder:
                 f"got {listing(table.column_names)}"
             )
         if absent:
-            warnings.insert(0, f"columns not there, taken as missing in every row: {listing(absent)}")
+            warnings.insert(0, f"{ABSENT}, taken as missing in every row: {listing(absent)}")
         return Encoded(pa.Table.from_arrays(arrays, names=list(self.features)), tuple(warnings))
 
     def to_json(self) -> dict[str, Any]:

@@ -20,8 +20,10 @@ from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
 from raysearch.data.monotone import monotone_signs
 from raysearch.data.nav import load_builtin
-from raysearch.data.quality import DROPPED, NOT_CHOSEN, WEIGHT, assess
+from raysearch.data.quality import DROPPED, KNOWN_LATER, NOT_CHOSEN, WEIGHT, assess
 from raysearch.data.read import read_table
+from raysearch.data.series import Series
+from raysearch.data.series_fit import fit_series
 from raysearch.data.split import Keys, Split, split_rows
 from raysearch.data.suspects import find_suspects, refuse
 from raysearch.data.transform import Transform
@@ -46,6 +48,7 @@ class Dataset:
         folds: which validation rows calibrate which.
         cv: folds that take turns in validation; 1: a single part.
         monotone: for each feature 1 or -1 where forecasts must rise or fall with it; empty: none must.
+        series: how features of the past were made, where they were.
     """
 
     table: pa.Table
@@ -61,6 +64,7 @@ class Dataset:
     folds: Folds
     cv: int
     monotone: tuple[int, ...] = ()
+    series: Series | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,15 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
     by_time = config.split.by == "time" or (config.split.by == "auto" and data.time is not None)
     main = _given(config, table, by_time)
     extra = _given_test(data, by_time, main) if data.test_path else None
+    series = None if data.horizon is None else fit_series(main.table, data)
+    if series is not None:
+        main, extra = _with_past(series, main, extra)
+        # The purge counts times, of which a step has several where groups' clocks differ.
+        config = config.replace("split", purge=config.split.purge * series.times_a_step(main.table))
+        if data.transform == "change" and data.anchor is None:
+            config = config.replace("data", anchor=series.base)
+            main = _anchored(main, series.base)
+            extra = None if extra is None else _anchored(extra, series.base)
     keys = Keys(
         len(main.usable.rows),
         main.usable.times,
@@ -100,7 +113,7 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
     config = config.replace(
         "split", cv=max(1, len(split.folds)) if config.split.cv is None else config.split.cv
     )
-    dataset = _assemble(config, main, extra, split)
+    dataset = _assemble(config, main, extra, split, series)
     suspects = find_suspects(dataset, main.table, data)
     if data.strict:
         refuse(suspects)
@@ -149,9 +162,43 @@ def _told(times: Any) -> str:
     return "dates" if times.dtype.kind == "M" else "numbers"
 
 
-def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) -> Dataset:
+def _with_past(series: Series, main: _Given, extra: _Given | None) -> tuple[_Given, _Given | None]:
+    """Return the tables with the features made of the past: that of the test rows reaches into the data's."""
+    given = [main] if extra is None else [main, extra]
+    tables = series.extend(*(part.table for part in given), role="data")[0]
+    made = [replace(part, table=table) for part, table in zip(given, tables, strict=True)]
+    usable = replace(main.usable, warnings=(*main.usable.warnings, series.told))
+    return replace(made[0], usable=usable), None if extra is None else made[1]
+
+
+def _anchored(given: _Given, name: str) -> _Given:
+    """Return the table without the rows that have no past to tell a change from."""
+    usable = given.usable
+    anchor = given.table[name].to_numpy()[usable.rows]
+    kept = np.isfinite(anchor)
+    if kept.all():
+        return replace(given, usable=replace(usable, anchor=anchor))
+    told = f"{int((~kept).sum()):,} rows have no past that their change could be told from and are left out"
+    return replace(
+        given,
+        usable=replace(
+            usable,
+            rows=usable.rows[kept],
+            target=usable.target[kept],
+            anchor=anchor[kept],
+            times=usable.times[kept],
+            groups=None if usable.groups is None else usable.groups[kept],
+            weights=None if usable.weights is None else usable.weights[kept],
+            warnings=(*usable.warnings, told),
+        ),
+    )
+
+
+def _assemble(
+    config: Config, main: _Given, extra: _Given | None, split: Split, series: Series | None
+) -> Dataset:
     data = config.data
-    columns, reasons = _feature_columns(main.table, data, main.usable.times)
+    columns, reasons = _feature_columns(main.table, data, main.usable.times, series)
     seen = np.concatenate([split.train, split.valid])
     fitted = _take(main.table, columns, main.usable.rows[seen])
     encoder = Encoder.fit(fitted, columns, left_out=reasons)
@@ -203,6 +250,7 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
         folds=_folds(main.usable, split, config, weights),
         cv=config.split.cv or 1,
         monotone=signs,
+        series=series,
     )
 
 
@@ -245,7 +293,9 @@ class _Picked:
         return np.concatenate([getattr(self.main, what)[self.seen], getattr(self.test, what)[self.rows]])
 
 
-def _feature_columns(table: Any, data: DataConfig, times: Any) -> tuple[list[str], dict[str, str]]:
+def _feature_columns(
+    table: Any, data: DataConfig, times: Any, series: Series | None
+) -> tuple[list[str], dict[str, str]]:
     """Return the columns to learn from in the table's order, and why the others are left out."""
     reasons: dict[str, str] = {}
     columns = []
@@ -254,6 +304,10 @@ def _feature_columns(table: Any, data: DataConfig, times: Any) -> tuple[list[str
             continue
         if name == data.weight:
             reasons[name] = WEIGHT
+        elif series is not None and name in series.names:
+            columns.append(name)
+        elif name in data.past:
+            reasons[name] = KNOWN_LATER
         elif name in data.drop:
             reasons[name] = DROPPED
         elif data.features is not None and name not in data.features:

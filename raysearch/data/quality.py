@@ -18,7 +18,8 @@ from raysearch.records import ColumnQuality, DataQuality
 
 DROPPED, NOT_CHOSEN = "dropped by the settings", "not among the features of the settings"
 WEIGHT = "the row weights"
-BY_SETTINGS = (DROPPED, NOT_CHOSEN, WEIGHT)
+KNOWN_LATER = "known only afterwards: its past is used"
+BY_SETTINGS = (DROPPED, NOT_CHOSEN, WEIGHT, KNOWN_LATER)
 _LEAST_FOR_ID = 50
 _MANY_MISSING = 0.5
 _KINDS = {"date": "datetime", "seconds": "time"}  # of texts that are read as something else

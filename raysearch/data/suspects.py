@@ -50,6 +50,8 @@ def find_suspects(dataset: Dataset, given: pa.Table, data: DataConfig) -> list[S
     train, seen = dataset.parts["train"][1], dataset.parts["valid"][1]
     rows = np.random.default_rng(0).permutation(train)[:_MOST_ROWS]
     numbers, calendar = _columns(dataset, given, rows)
+    # A smooth series resembles its own past, and features made of that are known beforehand.
+    numbers = [column for column in numbers if column.name not in _made(dataset)]
     told = [
         Suspect(text) for text in near_target([*numbers, *calendar], _goals(dataset, str(data.target), rows))
     ]
@@ -63,8 +65,13 @@ def find_suspects(dataset: Dataset, given: pa.Table, data: DataConfig) -> list[S
     known, unseen = cells.slice(0, seen), cells.slice(seen)
     told += [Suspect(text) for text in twins(known, unseen)]
     # Most tables drift, and no setting makes them stop: that is no leak, so it refuses nothing.
-    told += [Suspect(text, refused=False) for text in shift(dataset.encoder, known, unseen)]
+    told += [Suspect(text, refused=False) for text in shift(dataset.encoder, known, unseen, _made(dataset))]
     return told
+
+
+def _made(dataset: Dataset) -> frozenset[str]:
+    """Return the features that raysearch made of the past."""
+    return frozenset(dataset.series.names if dataset.series is not None else ())
 
 
 def refuse(suspects: Sequence[Suspect]) -> None:
@@ -86,7 +93,9 @@ def _goals(dataset: Dataset, target: str, rows: Any) -> list[Goal]:
         return [Goal(target, y, _NEARLY)]
     growth = dataset.transform.forward(y, dataset.table["anchor"].to_numpy()[rows])
     # A level may follow its anchor closely and yet tell nothing of the growth; only a copy gives it away.
-    return [Goal(dataset.transform.name(target), growth, _NEARLY), Goal(target, y, _EXACTLY)]
+    # A mean of the past is no column of the user's: what follows the level closely knows more than that.
+    least = _NEARLY if dataset.transform.anchor in _made(dataset) else _EXACTLY
+    return [Goal(dataset.transform.name(target), growth, _NEARLY), Goal(target, y, least)]
 
 
 def _columns(dataset: Dataset, given: pa.Table, rows: Any) -> tuple[list[Column], list[Column]]:
@@ -149,7 +158,7 @@ def _numbering(dataset: Dataset, seen: int, most: int) -> list[str]:
     told = []
     at = 0
     for plan in dataset.encoder.plans:
-        if plan.kind == "number":
+        if plan.kind == "number" and plan.column not in _made(dataset):
             cells = dataset.table.column(at).to_numpy()
             # The first rows acquit nearly every column.
             if _numbers_rows(cells[order[:_FIRST_LOOK]], most) and (

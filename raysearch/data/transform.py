@@ -13,7 +13,7 @@ import numpy.typing as npt
 from raysearch.errors import DataError, listing
 
 Floats = npt.NDArray[np.float64]
-KINDS = ("none", "log", "log1p", "asinh")
+KINDS = ("none", "log", "log1p", "asinh", "change")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Transform:
     """A strictly increasing function of the target; quantiles pass through it unchanged.
 
     Attributes:
-        kind: none, log, log1p or asinh.
-        anchor: a column; with kind log the growth log(target / anchor) is modelled.
+        kind: none, log, log1p, asinh or change.
+        anchor: a column; with kind log the growth log(target / anchor) is modelled, with kind change the
+            difference target - anchor.
         centre, scale: what lies in the middle of the modelled training rows, and how far they spread (a power
             of two, so that nothing is lost by it). Boosters are given the distance from the one in units of
             the other: they keep labels in 32 bits, in which 1,600,000,001 and 1,600,000,050 are the same.
@@ -41,8 +42,10 @@ class Transform:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise DataError(f"transform: got {self.kind!r}, must be one of {listing(KINDS)}")
-        if self.anchor is not None and self.kind != "log":
-            raise DataError(f"transform: an anchor needs the kind 'log', got {self.kind!r}")
+        if self.anchor is not None and self.kind not in ("log", "change"):
+            raise DataError(f"transform: an anchor needs the kind 'log' or 'change', got {self.kind!r}")
+        if self.anchor is None and self.kind == "change":
+            raise DataError("transform: the kind 'change' needs an anchor")
 
     def forward(self, y: npt.ArrayLike, anchor: npt.ArrayLike | None = None) -> Floats:
         """Return the modelled scale of ``y``, of the same shape.
@@ -55,6 +58,8 @@ class Transform:
         if self.kind == "log":
             result = np.log(values)
             return result - np.log(self._anchors(anchor, values)) if self.anchor is not None else result
+        if self.kind == "change":
+            return values - self._anchors(anchor, values)
         if self.kind == "log1p":
             return np.log1p(values)
         return np.arcsinh(values) if self.kind == "asinh" else values.copy()
@@ -67,6 +72,8 @@ class Transform:
         if self.kind == "log":
             result = np.exp(values)
             return result * self._anchors(anchor, values) if self.anchor is not None else result
+        if self.kind == "change":
+            return values + self._anchors(anchor, values)
         if self.kind == "log1p":
             return np.expm1(values)
         return np.sinh(values) if self.kind == "asinh" else values.copy()
@@ -93,6 +100,8 @@ class Transform:
 
     def name(self, target: str) -> str:
         """Return what people call the modelled scale: ``nav_log``, ``log(demand)``, or the target itself."""
+        if self.kind == "change":
+            return f"change of {target}"
         if self.anchor is not None:
             return f"{self.anchor}_log"
         return target if self.kind == "none" else f"{self.kind}({target})"

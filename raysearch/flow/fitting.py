@@ -192,6 +192,7 @@ def _forecaster(
         calibrator=no_calibration(job.config.search.levels),
         group=job.config.data.group if job.config.calibration == "group" else None,
         weight=job.config.data.weight,
+        series=job.dataset.series,
         about={
             "study": job.about.name,
             "study_id": job.about.id,
