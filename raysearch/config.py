@@ -21,6 +21,7 @@ from raysearch.config_rules import (
     check_values,
     coerce,
     is_study_name,
+    window_steps,
 )
 from raysearch.errors import ConfigError, Problems
 from raysearch.shipped import shipped
@@ -42,6 +43,7 @@ __all__ = [
     "is_study_name",
     "load_config",
     "make_config",
+    "window_steps",
 ]
 
 DEFAULT_EXPERIMENT = "nav_baseline"
@@ -76,6 +78,8 @@ class SplitConfig:
     valid_size: float
     purge: int
     cv: int = 1
+    window: str = "expanding"
+    embargo: int = 0
 
 
 @dataclass(frozen=True)

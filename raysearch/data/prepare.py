@@ -18,10 +18,11 @@ from raysearch.config import Config, DataConfig
 from raysearch.data.check import Usable, check_table
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
+from raysearch.data.fold_facts import with_folds
 from raysearch.data.nav import load_builtin
 from raysearch.data.quality import DROPPED, NOT_CHOSEN, assess
 from raysearch.data.read import read_table
-from raysearch.data.split import Keys, Split, split_rows
+from raysearch.data.split import Keys, Split, split_rows, without_effect
 from raysearch.data.suspects import find_suspects, refuse
 from raysearch.data.transform import Transform
 from raysearch.errors import DataError
@@ -42,6 +43,7 @@ class Dataset:
         times: [rows] datetime64[us] (UTC) or float64, or None.
         positions: [rows] row number in the user's table; those of a test table count on from its end.
         folds: which validation rows calibrate which.
+        recent: first of the train and valid rows that a model fitted anew on the latest rows learns from.
     """
 
     table: pa.Table
@@ -55,6 +57,7 @@ class Dataset:
     facts: DatasetFacts
     quality: DataQuality
     folds: Folds
+    recent: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,11 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
     )
     split = split_rows(keys, config.split, config.search.seed, test=extra is None)
     dataset = _assemble(config, main, extra, split)
+    dataset = replace(dataset, facts=with_folds(dataset))
     suspects = find_suspects(dataset, main.table, data)
     if data.strict:
         refuse(suspects)
-    told = (*dataset.quality.warnings, *(suspect.text for suspect in suspects))
+    told = (*dataset.quality.warnings, *without_effect(config.split), *(suspect.text for suspect in suspects))
     return replace(dataset, quality=replace(dataset.quality, warnings=told))
 
 
@@ -185,6 +189,7 @@ def _assemble(config: Config, main: _Given, extra: _Given | None, split: Split) 
             warnings=warnings,
         ),
         folds=_folds(main.usable, split, config),
+        recent=split.recent,
     )
 
 

@@ -113,7 +113,7 @@ def _fit(job: Job, result: TrialResult, *, refit: bool) -> Files:
     recipe = job.recipe(threads=job.refit_threads)
     if refit:
         # The rows to score on are the model's own business no more; a single one keeps the fit's shape.
-        first = parts["train"][0]
+        first = job.dataset.recent
         whole = FoldRows(((first, parts["valid"][1]),), (first, first + 1))
         recipe = replace(recipe, fits=(whole,))
     fit = Bench(job.dataset.table, recipe).begin(result.model, result.fit_params)

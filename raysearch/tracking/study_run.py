@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from raysearch.addresses import hide_secrets
+from raysearch.data import folds_csv
 from raysearch.metrics import with_prefix
 from raysearch.records import Evaluation, StudyResult, TrialResult
 from raysearch.tracking.entries import (
@@ -140,6 +141,7 @@ def _log_beginning(run: StudyRun, known: Mapping[str, str]) -> None:
     client.log_text(run.run_id, yaml.safe_dump(config, sort_keys=False, allow_unicode=True), "config.yaml")
     client.log_text(run.run_id, _json(dict(info.environment)), "environment.json")
     client.log_text(run.run_id, _json(dataclasses.asdict(info.quality)), "quality.json")
+    client.log_text(run.run_id, folds_csv(info.facts), "folds.csv")
     run.describe(None, False)
 
 
