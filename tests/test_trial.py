@@ -261,3 +261,25 @@ def test_folds_advance_together_and_each_is_scored_on_its_own_rows(model):
     alone = replace(recipe, fits=fits[1:2], folds=make_folds(100))
     (*_, single) = told(spec(model, (4, 9)), Bench(table, alone))
     assert by_fold(single.files, 1) == [parts[1]]
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_folds_are_the_same_at_every_rung_and_in_every_trial(model):
+    """Each training keeps the rows that it began with; what is scored at a rung is what was at the first."""
+    table, recipe = job()
+    fits = (
+        FoldRows(((100, ROWS),), (0, 100)),
+        FoldRows(((0, 100), (200, ROWS)), (100, 200)),
+        FoldRows(((0, 200),), (200, ROWS)),
+    )
+    bench = Bench(table, replace(recipe, fits=fits, folds=Folds(np.repeat([0, 1, 2], 100))))
+    frame = Frame(table.select(["f0", "f1", "f2", "f3"]), recipe.categorical)
+    for parameters in ({}, {"max_depth": 2}):
+        trial = replace(spec(model), fit_params={**spec(model).fit_params, **parameters})
+        for rung, fit in run_trial(trial, bench):
+            files = by_fold(fit.dump(), 3)
+            anew = [get_model(model).load(files[i], LEVELS)(frame.slice(*fits[i].watch)) for i in range(3)]
+            np.testing.assert_allclose(fit.predict_watched(), np.concatenate(anew), atol=1e-5)
+            assert fit.rounds == rung.step and len(bench.quantiles(fit)) == ROWS
+    with pytest.raises(AttributeError):
+        bench.recipe.fits = fits[:1]

@@ -96,7 +96,7 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
     split = split_rows(keys, config.split, config.search.seed, test=extra is None)
     dataset = _assemble(config, main, extra, split)
     dataset = replace(dataset, facts=with_folds(dataset))
-    suspects = find_suspects(dataset, main.table, data)
+    suspects = find_suspects(dataset, main.table, data, by_group=split.by == "group")
     if data.strict:
         refuse(suspects)
     told = (*dataset.quality.warnings, *without_effect(config.split), *(suspect.text for suspect in suspects))

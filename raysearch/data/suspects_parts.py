@@ -67,13 +67,14 @@ def _mixed(hashes: Hashes, cells: Any) -> Hashes:
     return np.asarray(mixed ^ (mixed >> np.uint64(29)))
 
 
-def shift(encoder: Encoder, known: pa.Table, unseen: pa.Table) -> list[str]:
+def shift(encoder: Encoder, known: pa.Table, unseen: pa.Table, group: str | None = None) -> list[str]:
     """Tell of the columns whose test rows look least like the others; a missing value is a value too.
 
-    Dates are left out: a split by time makes them differ.
+    Dates are left out: a split by time makes them differ; so is the group of a split by group.
 
     Args:
         known, unseen: features of training and validation rows, and of test rows.
+        group: the column that a split by group goes by.
     """
     if min(known.num_rows, unseen.num_rows) < LEAST_ROWS:
         return []
@@ -82,7 +83,7 @@ def shift(encoder: Encoder, known: pa.Table, unseen: pa.Table) -> list[str]:
     found: list[tuple[float, str]] = []
     at = 0
     for plan in encoder.plans:
-        if plan.kind != "date":
+        if plan.kind != "date" and plan.column != group:
             a, b = (part.column(at).to_numpy()[rows] for part, rows in ((known, some), (unseen, others)))
             if plan.kind == "category":
                 distance, usual = _variation(a, b, noise)

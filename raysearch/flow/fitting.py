@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 import raysearch
-from raysearch.calibration import calibrate, no_calibration, rows_needed
+from raysearch.calibration import calibrate, no_calibration, shortages
+from raysearch.flow.averaging import said_by_mean
 from raysearch.flow.display import Display
 from raysearch.flow.job import Job
 from raysearch.forecaster import Forecaster, Member
@@ -43,12 +44,7 @@ def make_models(
         )
         notes.append(f"The model is the search's own, fitted on the training rows only: {why}.")
     scored = calibrated(job, _forecaster(job, best, _search_files(job, best), _SEARCHED))
-    needed, calibrator = rows_needed(scored.levels), scored.calibrator
-    if calibrator.kind != "none" and calibrator.rows < needed:
-        notes.append(
-            f"The outermost levels are calibrated by {calibrator.rows} rows, {needed} are needed for what "
-            "they claim: their offsets are those of the farthest rows. More rows or --cv 5 help."
-        )
+    notes += shortages(scored.calibrator, scored.levels)
     if not refit:
         return scored, scored, tuple(notes)
     display.phase("fitting the best parameters on training and validation rows")
@@ -65,7 +61,7 @@ def calibrated(job: Job, forecaster: Forecaster) -> Forecaster:
     learnt = calibrate(
         job.config.calibration,
         job.modelled("valid"),
-        out_of_fold(job, forecaster),
+        said_by_mean(job, forecaster, out_of_fold(job, forecaster)),
         forecaster.levels,
         job.dataset.groups[job.rows("valid")] if forecaster.group else None,
     )

@@ -65,14 +65,14 @@ def test_each_group_has_offsets_of_its_own(study):
     assert open_study("s").group == "store"
 
 
-def test_a_single_split_in_time_is_not_calibrated_unless_asked(study, table):
-    assert study(table, data__time="day").forecaster.calibrator.kind == "none"
-    asked = study(table, data__time="day", search__calibrate="time", study__name="t")
-    assert asked.forecaster.calibrator.kind == "time"
+def test_a_single_split_in_time_is_calibrated_unless_told_otherwise(study, table):
+    assert study(table, data__time="day").forecaster.calibrator.kind == "marginal"
+    asked = study(table, data__time="day", search__calibrate="none", study__name="n")
+    assert asked.forecaster.calibrator.kind == "none"
 
 
 def test_without_calibration_all_validation_rows_are_scored(study, table):
-    done = study(table, data__time="day", split__test_size=0)
+    done = study(table, data__time="day", split__test_size=0, search__calibrate="none")
     assert done.test.rows == 40
     assert done.test.metrics["pinball_loss_avg"] == pytest.approx(done.best.score, rel=1e-9)
     folded = study(table, data__time="day", split__cv=3, search__calibrate="none", study__name="f")
