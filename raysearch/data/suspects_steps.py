@@ -32,8 +32,8 @@ def steps_of_target(columns: Sequence[Column], goal: Goal) -> list[str]:
         if abs(rho) > _RANKED and _monotone(x if rho > 0 else -x, y):
             told.append(
                 f"{column.name!r} holds {goal.name!r} in {len(np.unique(x)):,} steps, like a rounded or "
-                f"binned copy: in {len(x):,} rows none is out of order; leave it out (--drop) unless it is known "
-                "before the target"
+                f"binned copy: in {len(x):,} rows none is out of order; leave it out (--drop) unless it is "
+                "known before the target"
             )
     return told
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,6 +108,19 @@ def test_models_of_folds_are_averaged_and_calibrated_on_rows_that_each_has_not_s
     pd.testing.assert_frame_equal(open_study("s").predict(table), done.forecaster.predict(table))
     more = resume("s", overrides={"search": {"trials": 4}})
     assert [t.score for t in more.trials[:2]] == [t.score for t in done.trials]
+
+
+@pytest.mark.parametrize("split", [{"split__cv": 4}, {"split__cv": 2}, {}])
+def test_the_mean_of_folds_has_offsets_of_its_own(study, monkeypatch, split):
+    fitting = importlib.import_module("raysearch.flow.fitting")
+    table = noisy(500)
+    own = study(table, data__drop=["store"], **split).forecaster.calibrator.offsets
+    monkeypatch.setattr(fitting, "said_by_mean", lambda job, forecaster, q: q)
+    each = study(table, data__drop=["store"], study__name="each", **split).forecaster.calibrator.offsets
+    if split == {"split__cv": 4}:
+        assert own[-1] - own[0] < each[-1] - each[0]
+    else:  # nothing is averaged, or by two models only
+        assert own == pytest.approx(each)
 
 
 def test_folds_without_test_rows_are_told_out_of_fold(study):
