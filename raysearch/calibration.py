@@ -259,7 +259,7 @@ def shortages(calibrator: Calibrator, levels: Sequence[float]) -> tuple[str, ...
         more = len(calibrator.few) - len(shown)
         listed = ", ".join(shown) + (f" and {more:,} more" if more else "")
         told.append(
-            f"{len(calibrator.few):,} groups have fewer than the {needed} calibration rows that offsets of "
+            f"{len(calibrator.few):,} group(s) have fewer than the {needed} calibration rows that offsets of "
             f"their own need, and have those of all rows: {listed}."
         )
     return tuple(told)

@@ -119,8 +119,8 @@ def test_a_group_of_too_few_rows_has_the_offsets_of_all_and_is_told(rows):
     as_all = calibrate("marginal", y, q, LEVELS).apply(new)
     if rows < 19:
         assert told == (
-            "1 groups have fewer than the 19 calibration rows that offsets of their own need, and have those "
-            f"of all rows: 'small' ({rows}).",
+            "1 group(s) have fewer than the 19 calibration rows that offsets of their own need, and have "
+            f"those of all rows: 'small' ({rows}).",
         )
         assert (learnt.apply(new, np.array(["small"])) == as_all).all()
     else:
@@ -131,7 +131,7 @@ def test_many_small_groups_are_told_in_one_line_and_too_few_rows_in_all_too():
     y, q = too_narrow(14)
     (rows, groups) = shortages(calibrate("group", y, q, LEVELS, np.array(list("aabbccddeeffgg"))), LEVELS)
     assert "calibrated by 14 rows, 19 are needed" in rows
-    assert groups.startswith("7 groups") and groups.endswith("'e' (2) and 2 more.")
+    assert groups.startswith("7 group(s)") and groups.endswith("'e' (2) and 2 more.")
     assert shortages(no_calibration(LEVELS), LEVELS) == ()
 
 

@@ -18,6 +18,7 @@ from raysearch.flow.closing import close_study
 from raysearch.flow.display import Display, SearchBegins, Silent
 from raysearch.flow.environment import describe_environment
 from raysearch.flow.job import Clock, Job
+from raysearch.flow.older import as_begun
 from raysearch.flow.places import complete, knock, to_keep, with_ledger
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
 from raysearch.flow.study import Study
@@ -117,7 +118,7 @@ def resume(
     if asked_to_record.get("uri") is not None and asked_to_record.get("enabled") is None:
         sections["tracking"]["enabled"] = True  # a store is named for a study that had no record so far
     sections["study"].update(home=home, name=name)
-    config = complete(make_config(sections, in_memory=about.in_memory), about)
+    config = complete(make_config(as_begun(about, sections), in_memory=about.in_memory), about)
     clock = Clock.start(config.search.time_budget_s, spent_s)
     display = display or Silent()
     space = SearchSpace(tuple(parse_space(content) for content in about.spaces))

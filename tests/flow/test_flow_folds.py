@@ -49,6 +49,17 @@ def test_a_study_from_before_folds_had_a_digest_can_go_on(study, table):
     assert len(resume("s", overrides={"search": {"trials": 3}}).trials) == 3
 
 
+def test_a_study_from_before_single_parts_in_time_were_calibrated_stays_without(study, table):
+    before = study(table, data__time="day", search__calibrate="none")
+    about = json.loads(ABOUT.read_text())
+    about["config"]["search"]["calibrate"] = "auto"
+    del about["split_digest"]
+    ABOUT.write_text(json.dumps(about))
+    more = resume("s", overrides={"search": {"trials": 3}})
+    assert more.forecaster.calibrator.kind == "none"
+    assert more.trials[:2] == before.trials
+
+
 @pytest.mark.parametrize(("window", "rows"), [("expanding", 160), ("50", 50)])
 def test_the_last_model_learns_from_the_latest_rows_of_the_window(study, table, monkeypatch, window, rows):
     fitting = importlib.import_module("raysearch.flow.fitting")
