@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from raysearch.addresses import hide_secrets
-from raysearch.data import folds_csv
 from raysearch.metrics import with_prefix
 from raysearch.records import Evaluation, StudyResult, TrialResult
 from raysearch.tracking.entries import (
@@ -132,6 +131,8 @@ def open_study_run(store: Store, info: StudyInfo) -> StudyRun:
 
 
 def _log_beginning(run: StudyRun, known: Mapping[str, str]) -> None:
+    from raysearch.data import folds_csv  # loads pandas, which nothing needs where nothing is recorded
+
     client, info = run.store.client, run.info
     config = {section: _clean(values) for section, values in info.config.items()}
     flat = {f"{s}.{key}": v for s, values in config.items() for key, v in values.items() if v is not None}
