@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from raysearch.metrics import Array, pinball_losses
 
 KINDS = ("none", "marginal", "group", "time")
-_POOLED_ROWS = 50.0  # weight of all rows beside a group's own: keeps a small group near the others
+_POOLED_ROWS = 20.0  # weight of all rows beside a group's own: keeps a small group near the others
 _HALF_LIVES = (math.inf, 1.0, 0.5, 0.25)  # of a row's weight by time, as shares of all calibration rows
 _FOLDS = 5  # of rows that calibrate each other
-_BLOCKS = 5  # of rows in time: each is told by what the blocks before it have taught
+_BLOCKS = 10  # of rows in time: each is told by what the blocks before it have taught
+_MOST_TOLD = 5
+_LEAST_KEPT = 0.5  # of the residuals' variance, whatever the models' disagreement
 _EPS = 1e-9  # weights are sums of floats: a rank must not hang on their last digit
 
 Groups = NDArray[np.str_]
@@ -40,9 +42,10 @@ class Calibrator:
         kind: "none", "marginal" (one offset a level), "group" (one a level and group) or "time" (one a level,
             recent rows weighing more).
         offsets: what each level is shifted by, [levels], on the modelled scale; for "group" where a row's
-            group was not among the calibration rows.
+            group was not among the calibration rows, or had too few of them.
         by_group: offsets of the known groups, each [levels].
         rows: calibration rows.
+        few: rows of the groups that had too few for offsets of their own.
         half_life: for "time", the rows after which a row counts half; None where all count alike.
     """
 
@@ -51,6 +54,7 @@ class Calibrator:
     by_group: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     rows: int = 0
     half_life: float | None = None
+    few: Mapping[str, int] = field(default_factory=dict)
 
     def apply(self, q: Array, groups: Groups | None = None) -> Array:
         """Return calibrated quantiles in order, [rows, levels]; ``groups``: group of each row [rows]."""
@@ -73,6 +77,7 @@ class Calibrator:
             "by_group": {name: list(values) for name, values in self.by_group.items()},
             "rows": self.rows,
             "half_life": self.half_life,
+            "few": dict(self.few),
         }
 
     @classmethod
@@ -84,6 +89,7 @@ class Calibrator:
             by_group={name: tuple(map(float, values)) for name, values in content["by_group"].items()},
             rows=int(content["rows"]),
             half_life=content["half_life"],
+            few={name: int(rows) for name, rows in content.get("few", {}).items()},
         )
 
 
@@ -106,7 +112,8 @@ def calibrate(
         kind: one of KINDS; for "time" the rows are in order of time, the latest last.
         y: truth [rows].
         q: quantiles [rows, levels]; put in order before anything else.
-        groups: group of each row [rows], needed for "group".
+        groups: group of each row [rows], needed for "group". One with fewer rows than finite offsets of its
+            own need has those of all rows; the others are shrunk towards these, small ones the most.
         weights: how much each row counts [rows].
     """
     if kind == "none" or not len(y):
@@ -117,14 +124,18 @@ def calibrate(
         offsets = _offsets(residuals, levels, _times(_age_weights(len(y), half_life), weights))
         return Calibrator(kind, offsets, {}, len(y), half_life if math.isfinite(half_life) else None)
     pooled = _offsets(residuals, levels, weights)
-    by_group = {}
+    by_group, few = {}, {}
     if kind == "group" and groups is not None:
         share = min(1.0, _POOLED_ROWS / (len(y) if weights is None else float(weights.sum())))
+        least = rows_needed(levels)
         for name in np.unique(groups):
             own = groups == name
+            if int(own.sum()) < least:
+                few[str(name)] = int(own.sum())
+                continue
             # The group's rows count 1, all others so much that together they weigh _POOLED_ROWS at most.
             by_group[str(name)] = _offsets(residuals, levels, _times(np.where(own, 1.0, share), weights))
-    return Calibrator(kind, pooled, by_group, len(y))
+    return Calibrator(kind, pooled, by_group, len(y), few=few)
 
 
 @dataclass(frozen=True)
@@ -243,6 +254,44 @@ def _offsets(residuals: Array, levels: Sequence[float], weights: Array | None) -
             offset = float(residuals[:, i].max() if offset > 0 else residuals[:, i].min())
         found.append(offset)
     return tuple(found)
+
+
+def shortages(calibrator: Calibrator, levels: Sequence[float]) -> tuple[str, ...]:
+    """Return words on calibration rows that are too few for what the levels claim."""
+    if calibrator.kind == "none":
+        return ()
+    told, needed = [], rows_needed(levels)
+    if calibrator.rows < needed:
+        told.append(
+            f"The outermost levels are calibrated by {calibrator.rows} rows, {needed} are needed for what "
+            "they claim: their offsets are those of the farthest rows. More rows or --cv 5 help."
+        )
+    if calibrator.few:
+        shown = [f"{name!r} ({rows})" for name, rows in list(calibrator.few.items())[:_MOST_TOLD]]
+        more = len(calibrator.few) - len(shown)
+        listed = ", ".join(shown) + (f" and {more:,} more" if more else "")
+        told.append(
+            f"{len(calibrator.few):,} group(s) have fewer than the {needed} calibration rows that offsets of "
+            f"their own need, and have those of all rows: {listed}."
+        )
+    return tuple(told)
+
+
+def as_of_mean(y: Array, q: Array, disagreement: float, models: int) -> Array:
+    """Return out-of-fold quantiles with the errors that the mean of the folds' models would have made.
+
+    A row is known out of fold to one model only, and that errs more than the mean of all, so that offsets
+    from its residuals would be too wide for the mean. What the mean lacks is (1 - 1/models) of the models'
+    variance around each other; the residuals are drawn together by as much.
+
+    Args:
+        y: truth [rows].
+        q: each row's quantiles by the model that has not learnt it, in order [rows, levels].
+        disagreement: variance of the models around their mean, as a share of that of the residuals.
+    """
+    kept = math.sqrt(max(_LEAST_KEPT, 1.0 - (1.0 - 1.0 / models) * disagreement))
+    middle = (y[:, None] - q).mean(axis=0)
+    return np.asarray((1.0 - kept) * (y[:, None] - middle) + kept * q)
 
 
 def rows_needed(levels: Sequence[float]) -> int:

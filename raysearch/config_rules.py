@@ -16,11 +16,12 @@ from raysearch.objectives import parse_objectives, unmet
 from raysearch.pareto import parse_pick
 
 if TYPE_CHECKING:
-    from raysearch.config import ComputeConfig, Config, DataConfig, SearchConfig, StudyConfig
+    from raysearch.config import ComputeConfig, Config, DataConfig, SearchConfig, SplitConfig, StudyConfig
 
 MODELS = ("lightgbm", "xgboost", "both")
 TRANSFORMS = ("auto", "none", "log", "log1p", "asinh", "change")
 SPLITS = ("auto", "random", "time", "group")
+WINDOWS = ("expanding", "sliding", "both")
 SCHEDULERS = ("asha", "median", "none")
 CALIBRATIONS = ("auto", "marginal", "group", "time", "none")
 ENGINES = ("ray", "inline")
@@ -199,6 +200,7 @@ def _check_split(config: Config, problems: Problems) -> None:
         problems.add(f"split.cv: got {split.cv}, must be from 1 (a single validation part) to 20 folds")
     if split.purge < 0:
         problems.add(f"split.purge: got {split.purge}, must not be negative")
+    _check_window(split, data.time is not None, problems)
     if config.search.calibrate == "group" and not data.group:
         problems.add("search.calibrate: 'group' needs the group column, e.g. --group store")
     if config.search.calibrate == "time" and not data.time:
@@ -211,6 +213,26 @@ def _check_split(config: Config, problems: Problems) -> None:
         problems.add(f"split.purge: only a split by time can be purged, got split.by {split.by!r}")
     if split.purge > 0 and split.by == "auto" and not data.time:
         problems.add("split.purge: only a split by time can be purged; name its column, e.g. --time date")
+
+
+def _check_window(split: SplitConfig, timed: bool, problems: Problems) -> None:
+    if split.window not in WINDOWS and not window_steps(split.window):
+        near = nearest(split.window, WINDOWS)
+        told = f"must be one of {listing(WINDOWS)}, or a number of time steps, e.g. 365{near}"
+        problems.add(f"split.window: got {_told(split.window)}, {told}")
+    if split.embargo < 0:
+        problems.add(f"split.embargo: got {split.embargo}, must not be negative")
+    if split.window == "both" and split.cv == 1:
+        problems.add("split.window: 'both' needs folds to learn from the rows around, e.g. --cv 5")
+    by_time = split.by == "time" or (split.by == "auto" and timed)
+    for key, asked in (("window", split.window != "expanding"), ("embargo", split.embargo > 0)):
+        if asked and not by_time:
+            problems.add(f"split.{key}: only a split by time has one; name its column, e.g. --time date")
+
+
+def window_steps(window: str) -> int | None:
+    """Return the time steps of a window that is given by its length; None for another one."""
+    return int(window) if window.isascii() and window.isdigit() and int(window) > 0 else None
 
 
 def _check_search(search: SearchConfig, problems: Problems) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from raysearch.calibration import KINDS, Calibrator, Groups, calibrate
+from raysearch.calibration import KINDS, Calibrator, Groups, calibrate, shortages
 from raysearch.data import Encoder, Transform, read_table
 from raysearch.data.check import group_names
 from raysearch.data.encode import ABSENT
@@ -178,6 +178,8 @@ class Forecaster:
         Raises:
             DataError: when the table cannot be read, or no row has a target.
         """
+        import warnings
+
         table = read_table(data, role="calibration rows", least_columns=1)
         raw, anchor, _ = self._raw_of(table, self._with_past(table)[0])
         y = self._target_of(table)
@@ -197,6 +199,8 @@ class Forecaster:
             groups[known] if groups is not None else None,
             self._weights_of(table, known),
         )
+        for told in shortages(learnt, self.levels):
+            warnings.warn(told, UserWarning, stacklevel=2)
         return replace(self, calibrator=learnt)
 
     def _raw_of(self, table: pa.Table, extended: pa.Table) -> tuple[Array, Array | None, tuple[str, ...]]:

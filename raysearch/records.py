@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -42,6 +43,26 @@ class DataQuality:
 
 
 @dataclass(frozen=True)
+class FoldFacts:
+    """What one fold learns from and is scored on: rows, first and last time, groups.
+
+    Attributes:
+        learnt_first, learnt_last, scored_first, scored_last: times as text; empty without a time column.
+        learnt_groups, scored_groups: distinct groups; None without a group column.
+    """
+
+    fold: int
+    learnt_rows: int
+    learnt_first: str
+    learnt_last: str
+    learnt_groups: int | None
+    scored_rows: int
+    scored_first: str
+    scored_last: str
+    scored_groups: int | None
+
+
+@dataclass(frozen=True)
 class DatasetFacts:
     """What identifies a dataset in the record.
 
@@ -49,6 +70,8 @@ class DatasetFacts:
         digest: 36 hexadecimal characters of the SHA-256 of all cells, names and types.
         schema: (column, Arrow type) in the table's order.
         split: rows by part, e.g. {"train": 6000, "valid": 1500, "test": 1900, "purged": 210}.
+        folds: what each fold learns from and is scored on; one line without folds.
+        split_digest: 36 hexadecimal characters of the SHA-256 of which rows serve for what, fold by fold.
     """
 
     name: str
@@ -57,6 +80,14 @@ class DatasetFacts:
     rows: int
     schema: tuple[tuple[str, str], ...]
     split: Mapping[str, int]
+    folds: tuple[FoldFacts, ...] = ()
+    split_digest: str = ""
+
+    @property
+    def data_digest(self) -> str:
+        """Return what tells data apart as trials see it: other cells or other folds give another."""
+        both = hashlib.sha256(f"{self.digest} {self.split_digest}".encode()).hexdigest()
+        return both[: len(self.digest)] if self.split_digest else self.digest
 
 
 @dataclass(frozen=True)

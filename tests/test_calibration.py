@@ -15,12 +15,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from raysearch.calibration import (
     KINDS,
     Calibrator,
+    as_of_mean,
     calibrate,
     conformal_offset,
     cross_calibrated,
     make_folds,
     no_calibration,
     rows_needed,
+    shortages,
 )
 from raysearch.metrics import pinball_loss_avg
 
@@ -94,6 +96,56 @@ def test_calibrated_levels_never_cross(q, y, kind):
     assert np.isfinite(told).all()
 
 
+@settings(max_examples=200)
+@given(
+    arrays.arrays(np.float64, (8, 5), elements=st.floats(-1e12, 1e12)),
+    arrays.arrays(np.float64, (3, 5), elements=st.floats(-1e12, 1e12)),
+)
+def test_no_offsets_whatever_they_are_bring_back_crossing(q, offsets):
+    by_group = {"a": tuple(offsets[1]), "b": tuple(offsets[2])}
+    made = Calibrator("group", tuple(offsets[0]), by_group)
+    for groups in (None, np.array(["a", "b", "c", "a"] * 2)):
+        told = made.apply(q, groups)
+        assert (np.diff(told, axis=1) >= 0).all() and np.isfinite(told).all()
+
+
+@pytest.mark.parametrize("rows", [1, 18, 19, 40])
+def test_a_group_of_too_few_rows_has_the_offsets_of_all_and_is_told(rows):
+    y, q = too_narrow(300 + rows)
+    groups = np.array(["many"] * 300 + ["small"] * rows)
+    learnt = calibrate("group", y, q, LEVELS, groups)
+    told = shortages(learnt, LEVELS)
+    new = np.zeros((1, 5))
+    as_all = calibrate("marginal", y, q, LEVELS).apply(new)
+    if rows < 19:
+        assert told == (
+            "1 group(s) have fewer than the 19 calibration rows that offsets of their own need, and have "
+            f"those of all rows: 'small' ({rows}).",
+        )
+        assert (learnt.apply(new, np.array(["small"])) == as_all).all()
+    else:
+        assert told == () and set(learnt.by_group) == {"many", "small"}
+
+
+def test_many_small_groups_are_told_in_one_line_and_too_few_rows_in_all_too():
+    y, q = too_narrow(14)
+    (rows, groups) = shortages(calibrate("group", y, q, LEVELS, np.array(list("aabbccddeeffgg"))), LEVELS)
+    assert "calibrated by 14 rows, 19 are needed" in rows
+    assert groups.startswith("7 group(s)") and groups.endswith("'e' (2) and 2 more.")
+    assert shortages(no_calibration(LEVELS), LEVELS) == ()
+
+
+def test_residuals_are_drawn_together_by_what_a_mean_of_models_lacks():
+    y, q = np.array([0.0, 4.0]), np.array([[0.0, 1.0], [0.0, 1.0]])
+    # Residuals 0 and 4 of the first level, around 2; of four models with a variance of 0.48 of theirs the
+    # mean keeps 1 - 0.75 * 0.48 = 0.64 of the variance, 0.8 of the distance: 0.4 and 3.6.
+    told = as_of_mean(y, q, 0.48, 4)
+    assert (y[:, None] - told)[:, 0] == pytest.approx([0.4, 3.6])
+    assert (np.diff(told, axis=1) >= 0).all()
+    assert as_of_mean(y, q, 0.0, 4) == pytest.approx(q)
+    assert np.var(y - as_of_mean(y, q, 99.0, 4)[:, 0]) == pytest.approx(0.5 * 4)
+
+
 def test_none_only_puts_the_levels_in_order():
     q = np.array([[3.0, 1.0, 2.0]])
     assert no_calibration((0.1, 0.5, 0.9)).apply(q).tolist() == [[1.0, 2.0, 3.0]]
@@ -160,7 +212,7 @@ def test_a_large_group_is_calibrated_by_itself_and_a_small_one_stays_near_all():
     learnt = calibrate("group", y, q, LEVELS, groups)
     assert learnt.by_group["calm"] == pytest.approx((0.0,) * 5, abs=0.35)
     assert learnt.by_group["wild"] == pytest.approx(4 * TRUE, abs=0.6)
-    assert learnt.by_group["few"] == pytest.approx(learnt.offsets, abs=1.5)
+    assert learnt.few == {"few": 4} and "few" not in learnt.by_group  # it has the offsets of all
     new, y = np.tile(TRUE, (2000, 1)), rng.normal(size=2000)
     assert covered(y, learnt.apply(new, np.array(["calm"] * 2000))) == pytest.approx(0.9, abs=0.03)
     assert covered(5 * y, learnt.apply(new, np.array(["wild"] * 2000))) == pytest.approx(0.9, abs=0.03)

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysearch.config import is_study_name, load_config, make_config
+from raysearch.config import is_study_name, load_config, make_config, window_steps
 from raysearch.errors import ConfigError
 
 OWN = {"data": {"path": "sales.csv", "target": "demand"}}
@@ -262,3 +262,26 @@ def test_several_objectives_stop_no_trial_early_and_have_a_pick():
     single = load_config()
     assert (single.early_stopping, single.pick) == ("asha", None)
     assert [objective.word for objective in single.objectives] == ["pinball"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("split.window=slidin", "data.time=t"), "split.window: got 'slidin', must be one of"),
+        (("split.window=0", "data.time=t"), "a number of time steps, e.g. 365"),
+        (("split.window=-3", "data.time=t"), "a number of time steps, e.g. 365"),
+        (("split.window=sliding",), "split.window: only a split by time has one"),
+        (("split.window=sliding", "data.time=t", "split.by=group", "data.group=g"), "only a split by time"),
+        (("split.window=both", "data.time=t", "split.cv=1"), "split.window: 'both' needs folds"),
+        (("split.embargo=2",), "split.embargo: only a split by time has one"),
+        (("split.embargo=-1", "data.time=t"), "split.embargo: got -1, must not be negative"),
+    ],
+)
+def test_windows_that_make_no_sense_are_refused(words, told):
+    assert told in message(*words)
+
+
+def test_a_window_is_a_word_or_a_number_of_steps():
+    assert own("split.window=365", "data.time=t").split.window == "365"
+    assert own("split.window=both", "split.cv=5", "split.embargo=3", "data.time=t").split.embargo == 3
+    assert (window_steps("365"), window_steps("sliding"), window_steps("٣")) == (365, None, None)

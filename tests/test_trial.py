@@ -392,3 +392,25 @@ def _with_target(table, rows, value):
     y = table["target"].to_numpy().copy()
     y[rows] = value
     return table.set_column(table.column_names.index("target"), "target", pa.array(y))
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_folds_are_the_same_at_every_rung_and_in_every_trial(model):
+    """Each training keeps the rows that it began with; what is scored at a rung is what was at the first."""
+    table, recipe = job()
+    fits = (
+        FoldRows(((100, ROWS),), (0, 100)),
+        FoldRows(((0, 100), (200, ROWS)), (100, 200)),
+        FoldRows(((0, 200),), (200, ROWS)),
+    )
+    bench = Bench(table, replace(recipe, fits=fits, folds=Folds(np.repeat([0, 1, 2], 100))))
+    frame = Frame(table.select(["f0", "f1", "f2", "f3"]), recipe.categorical)
+    for parameters in ({}, {"max_depth": 2}):
+        trial = replace(spec(model), fit_params={**spec(model).fit_params, **parameters})
+        for stand, fit in run_trial(trial, bench):
+            files = by_fold(fit.dump(), 3)
+            anew = [get_model(model).load(files[i], LEVELS)(frame.slice(*fits[i].watch)) for i in range(3)]
+            np.testing.assert_allclose(fit.predict_watched(), np.concatenate(anew), atol=1e-5)
+            assert fit.rounds == stand.rung.step and len(bench.quantiles(stand.raw)) == ROWS
+    with pytest.raises(AttributeError):
+        bench.recipe.fits = fits[:1]

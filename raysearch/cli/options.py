@@ -121,6 +121,21 @@ DATA_FLAGS = (
         _TABLE,
     ),
     Flag("--purge", "split.purge", int, "Time steps left out before validation and test (default 0)", _TABLE),
+    Flag(
+        "--window",
+        "split.window",
+        str,
+        "Rows that folds in time learn from: expanding (all before them), sliding, a number of time steps "
+        "before, or both (before and behind) (default expanding)",
+        _TABLE,
+    ),
+    Flag(
+        "--embargo",
+        "split.embargo",
+        int,
+        "With --window both: time steps left out behind a fold, beyond the purge (default 0)",
+        _TABLE,
+    ),
     Flag("--test", "data.test_path", str, "Test rows from a file of their own", _TABLE),
     Flag(
         "--drop",

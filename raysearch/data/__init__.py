@@ -2,6 +2,7 @@
 
 from raysearch.data.address import open_filesystem
 from raysearch.data.encode import Encoded, Encoder
+from raysearch.data.fold_facts import folds_csv, write_folds
 from raysearch.data.nav import load_builtin
 from raysearch.data.prepare import Dataset, prepare
 from raysearch.data.read import read_table
@@ -12,8 +13,10 @@ __all__ = [
     "Encoded",
     "Encoder",
     "Transform",
+    "folds_csv",
     "load_builtin",
     "open_filesystem",
     "prepare",
     "read_table",
+    "write_folds",
 ]

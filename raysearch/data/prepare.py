@@ -18,13 +18,14 @@ from raysearch.config import Config, DataConfig
 from raysearch.data.check import Usable, check_table
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
+from raysearch.data.fold_facts import with_folds
 from raysearch.data.monotone import monotone_signs
 from raysearch.data.nav import load_builtin
 from raysearch.data.quality import DROPPED, KNOWN_LATER, NOT_CHOSEN, WEIGHT, assess
 from raysearch.data.read import read_table
 from raysearch.data.series import Series
 from raysearch.data.series_fit import fit_series
-from raysearch.data.split import Keys, Split, split_rows
+from raysearch.data.split import Keys, Split, split_rows, without_effect
 from raysearch.data.suspects import find_suspects, refuse
 from raysearch.data.transform import Transform
 from raysearch.errors import DataError
@@ -49,6 +50,7 @@ class Dataset:
         cv: folds that take turns in validation; 1: a single part.
         monotone: for each feature 1 or -1 where forecasts must rise or fall with it; empty: none must.
         series: how features of the past were made, where they were.
+        recent: first of the train and valid rows that a model fitted anew on the latest rows learns from.
     """
 
     table: pa.Table
@@ -65,6 +67,7 @@ class Dataset:
     cv: int
     monotone: tuple[int, ...] = ()
     series: Series | None = None
+    recent: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,11 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
         "split", cv=max(1, len(split.folds)) if config.split.cv is None else config.split.cv
     )
     dataset = _assemble(config, main, extra, split, series)
-    suspects = find_suspects(dataset, main.table, data)
+    dataset = replace(dataset, facts=with_folds(dataset))
+    suspects = find_suspects(dataset, main.table, data, by_group=split.by == "group")
     if data.strict:
         refuse(suspects)
-    told = (*dataset.quality.warnings, *(suspect.text for suspect in suspects))
+    told = (*dataset.quality.warnings, *without_effect(config.split), *(suspect.text for suspect in suspects))
     return replace(dataset, quality=replace(dataset.quality, warnings=told))
 
 
@@ -251,6 +255,7 @@ def _assemble(
         cv=config.split.cv or 1,
         monotone=signs,
         series=series,
+        recent=split.recent,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from raysearch.calibration import fold_of_rows
 from raysearch.config import SplitConfig
+from raysearch.data.windows import time_folds, window_begin
 from raysearch.errors import DataError
 from raysearch.records import FoldRows
 
@@ -44,6 +45,8 @@ class Split:
     Attributes:
         valid: empty where rows are validated in folds.
         folds: for validation in folds: what each learns from and is scored on, in positions of ``train``.
+        recent: position, in train and valid together, of the first row that a model fitted anew on the latest
+            rows learns from.
     """
 
     train: Ints
@@ -52,6 +55,7 @@ class Split:
     purged: int
     by: str
     folds: tuple[FoldRows, ...] = ()
+    recent: int = 0
 
 
 def split_rows(keys: Keys, settings: SplitConfig, seed: int, *, test: bool = True) -> Split:
@@ -81,14 +85,25 @@ def split_rows(keys: Keys, settings: SplitConfig, seed: int, *, test: bool = Tru
             split = _at_random(order, test_size, settings.valid_size)
     _check_sizes(split, keys.rows, test_size)
     if settings.cv is not None:
-        return split if settings.cv == 1 else _in_folds(split, keys, settings, settings.cv)
+        return _validated(split, keys, settings)
     folds = folds_by_size(len(split.train) + len(split.valid))
-    if folds == 1:
-        return split
+    if settings.window == "both":  # which is a way of folds only
+        folds = max(folds, _FOLDS_UP_TO[-1][1])
     try:
-        return _in_folds(split, keys, settings, folds)
+        return _validated(split, keys, replace(settings, cv=folds))
     except DataError:  # too few times or groups: nobody has asked for folds
+        return _validated(split, keys, replace(settings, cv=1))
+
+
+def _validated(split: Split, keys: Keys, settings: SplitConfig) -> Split:
+    """Return the split with its validation as asked for: a single part, or folds."""
+    if settings.cv != 1:
+        return _in_folds(split, keys, settings)
+    if split.by != "time":
         return split
+    windowed = _in_window(split, keys, settings)
+    _check_sizes(windowed, keys.rows, test_size=float(len(split.test)))
+    return windowed
 
 
 def folds_by_size(rows: int) -> int:
@@ -100,19 +115,42 @@ def folds_by_size(rows: int) -> int:
     return next((folds for most, folds in _FOLDS_UP_TO if rows <= most), 1)
 
 
-def _in_folds(split: Split, keys: Keys, settings: SplitConfig, count: int) -> Split:
+def without_effect(settings: SplitConfig) -> tuple[str, ...]:
+    """Return words on settings that change nothing, where the user may think that they do."""
+    if not settings.embargo or settings.window == "both":
+        return ()
+    return (
+        f"split.embargo: {settings.embargo} leaves nothing out: in the window {settings.window!r} no fold "
+        "learns from rows behind it; --purge leaves out rows before it, --window both learns from both sides",
+    )
+
+
+def _in_window(split: Split, keys: Keys, settings: SplitConfig) -> Split:
+    """Return the split with the training rows of the window: what lies before it serves for nothing."""
+    first = window_begin(keys.times[split.train], settings, keys.times[split.train])
+    train = split.train[first:]
+    times = keys.times[np.concatenate([train, split.valid])]
+    recent = window_begin(times, settings, keys.times[train])
+    return replace(split, train=train, purged=split.purged + first, recent=recent)
+
+
+def _in_folds(split: Split, keys: Keys, settings: SplitConfig) -> Split:
     """Return the split with training and validation rows in folds: contiguous, in the order of the table."""
+    recent = 0
     if split.by == "time":
-        learn = _learn_in_time(split, keys, settings.purge)
-        folds = _time_folds(keys.times[learn], count, settings.purge)
+        learn = _learn_in_time(split, keys)
+        times = keys.times[learn]
+        folds = time_folds(times, settings)
+        _check_folds(folds)
+        recent = window_begin(times, settings, times[slice(*folds[0].train[0])])
     else:
         learn = np.concatenate([split.train, split.valid])
         groups = keys.groups[learn] if split.by == "group" else None
-        of_row = fold_of_rows(len(learn), count, groups)
+        of_row = fold_of_rows(len(learn), settings.cv or 1, groups)
         learn = learn[np.argsort(of_row, kind="stable")]
         folds = _whole_folds(np.bincount(of_row))
     rows = keys.rows - len(learn) - len(split.test)
-    return Split(learn, learn[:0], split.test, rows, split.by, folds)
+    return Split(learn, learn[:0], split.test, rows, split.by, folds, recent)
 
 
 def _whole_folds(sizes: Ints) -> tuple[FoldRows, ...]:
@@ -127,28 +165,20 @@ def _whole_folds(sizes: Ints) -> tuple[FoldRows, ...]:
     )
 
 
-def _learn_in_time(split: Split, keys: Keys, purge: int) -> Ints:
+def _check_folds(folds: tuple[FoldRows, ...]) -> None:
+    least = min(sum(stop - start for start, stop in fold.train) for fold in folds)
+    if least < _LEAST["train"]:
+        raise DataError(
+            f"split: a fold would learn from {least} rows, at least {_LEAST['train']} are needed; "
+            "lower --cv or --purge, give a longer --window, or bring more rows"
+        )
+
+
+def _learn_in_time(split: Split, keys: Keys) -> Ints:
     """Return the rows of training and validation and those purged between them, in order of time."""
     order = np.argsort(keys.times, kind="stable")
     last = keys.times[split.valid].max()
     return np.asarray(order[keys.times[order] <= last])
-
-
-def _time_folds(times: Any, folds: int, purge: int) -> tuple[FoldRows, ...]:
-    """Return folds in the later half of the rows, each learning from all rows before it, but the purged."""
-    moments, first = np.unique(times, return_index=True)
-    starts = np.append(first, len(times))
-    wanted = np.linspace(len(times) / 2, len(times), folds + 1)
-    at = np.unique([int(np.argmin(np.abs(starts - rows))) for rows in wanted])
-    if len(at) < folds + 1 or at[0] - purge < 1:
-        raise DataError(
-            f"split: {len(moments)} different times are too few for {folds} folds with a purge of {purge}; "
-            "lower --cv or --purge"
-        )
-    return tuple(
-        FoldRows(((0, int(starts[begin - purge])),), (int(starts[begin]), int(starts[end])))
-        for begin, end in pairwise(at.tolist())
-    )
 
 
 def _at_random(order: Ints, test_size: float, valid_size: float) -> Split:

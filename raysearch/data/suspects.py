@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from raysearch.data.suspects_parts import shift, twins
+from raysearch.data.suspects_steps import steps_of_target, target_to_come
 from raysearch.data.suspects_target import LEAST_ROWS, Column, Goal, near_target
 from raysearch.data.values import Floats, as_times, decode
 from raysearch.errors import DataError, Problems
@@ -38,7 +39,9 @@ class Suspect:
     refused: bool = True
 
 
-def find_suspects(dataset: Dataset, given: pa.Table, data: DataConfig) -> list[Suspect]:
+def find_suspects(
+    dataset: Dataset, given: pa.Table, data: DataConfig, *, by_group: bool = False
+) -> list[Suspect]:
     """Look for features that give the target away, future dates, ids, shared rows and shifts.
 
     Features are judged by training rows, row numbers by those of validation too. Test rows are compared with
@@ -46,6 +49,7 @@ def find_suspects(dataset: Dataset, given: pa.Table, data: DataConfig) -> list[S
 
     Args:
         given: the user's table.
+        by_group: no group is in two parts, so that the group column differs from part to part.
     """
     train, seen = dataset.parts["train"][1], dataset.parts["valid"][1]
     rows = np.random.default_rng(0).permutation(train)[:_MOST_ROWS]
@@ -55,6 +59,12 @@ def find_suspects(dataset: Dataset, given: pa.Table, data: DataConfig) -> list[S
     told = [
         Suspect(text) for text in near_target([*numbers, *calendar], _goals(dataset, str(data.target), rows))
     ]
+    told += [Suspect(text) for text in _in_steps(dataset, str(data.target), (rows, numbers), told)]
+    if data.time is not None:
+        first = np.arange(min(train, _MOST_ROWS))  # in a split by time they follow each other
+        goal = Goal(str(data.target), dataset.table["target"].to_numpy()[first], _NEARLY)
+        ahead = target_to_come(_columns(dataset, given, first)[0], goal, _next_rows(dataset, first))
+        told += [Suspect(text) for text in ahead]
     if data.time is not None and dataset.times.dtype.kind == "M":
         # Planned dates (of a delivery, of an exam) are known beforehand, and only the user can tell which
         # ones are planned: it is a question, and questions refuse nothing.
@@ -65,8 +75,43 @@ def find_suspects(dataset: Dataset, given: pa.Table, data: DataConfig) -> list[S
     known, unseen = cells.slice(0, seen), cells.slice(seen)
     told += [Suspect(text) for text in twins(known, unseen)]
     # Most tables drift, and no setting makes them stop: that is no leak, so it refuses nothing.
-    told += [Suspect(text, refused=False) for text in shift(dataset.encoder, known, unseen, _made(dataset))]
+    left_out = _made(dataset) | ({data.group} if by_group and data.group else set())
+    told += [Suspect(text, refused=False) for text in shift(dataset.encoder, known, unseen, left_out)]
     return told
+
+
+def _in_steps(
+    dataset: Dataset, target: str, looked_at: tuple[Any, list[Column]], told: Sequence[Suspect]
+) -> list[str]:
+    """Tell of what holds the target in steps and has not been told of."""
+    rows, numbers = looked_at
+    cells = dataset.table.column
+    at, categories = 0, []
+    for plan in dataset.encoder.plans:
+        if plan.kind == "category":
+            categories.append(Column(plan.column, cells(at).to_numpy()[rows].astype(np.float64), plan.kind))
+        at += len(plan.names)
+    known = [suspect.text for suspect in told]
+    rest = [
+        column
+        for column in (*numbers, *categories)
+        if not any(text.startswith(f"{column.name!r} ") for text in known)
+    ]
+    goal = Goal(target, cells("target").to_numpy()[rows], _NEARLY)
+    return steps_of_target(rest, goal)
+
+
+def _next_rows(dataset: Dataset, rows: Any) -> Any:
+    """Return, for some rows, where among them the next in time of the same group is; -1: there is none."""
+    times = dataset.times[rows]
+    groups = np.zeros(len(rows), dtype=np.int64)
+    if dataset.groups is not None:
+        groups = np.unique(dataset.groups[rows], return_inverse=True)[1]
+    order = np.lexsort((dataset.positions[rows], times, groups))
+    following = np.full(len(rows), -1)
+    same = groups[order[1:]] == groups[order[:-1]]
+    following[order[:-1][same]] = order[1:][same]
+    return following
 
 
 def _made(dataset: Dataset) -> frozenset[str]:

@@ -71,7 +71,7 @@ def _mixed(hashes: Hashes, cells: Any) -> Hashes:
 def shift(encoder: Encoder, known: pa.Table, unseen: pa.Table, left_out: Collection[str] = ()) -> list[str]:
     """Tell of the columns whose test rows look least like the others; a missing value is a value too.
 
-    Dates are left out: a split by time makes them differ.
+    Dates are left out: a split by time makes them differ; so is the group of a split by group.
 
     Args:
         known, unseen: features of training and validation rows, and of test rows.

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import raysearch
-from raysearch.calibration import calibrate, no_calibration, rows_needed
+from raysearch.calibration import calibrate, no_calibration, shortages
+from raysearch.flow.averaging import said_by_mean
 from raysearch.flow.blending import Chosen, choose_trials, search_files
 from raysearch.flow.display import Display
 from raysearch.flow.job import Job
@@ -80,13 +81,7 @@ def _notes(job: Job, scored: Forecaster) -> list[str]:
             "No test rows were held out: the evaluation is the validation's, on rows that the search has "
             "chosen by, so it is better than on new rows."
         )
-    needed, calibrator = rows_needed(scored.levels), scored.calibrator
-    if calibrator.kind != "none" and calibrator.rows < needed:
-        notes.append(
-            f"The outermost levels are calibrated by {calibrator.rows} rows, {needed} are needed for what "
-            "they claim: their offsets are those of the farthest rows. More rows or --cv 5 help."
-        )
-    return notes
+    return [*notes, *shortages(scored.calibrator, scored.levels)]
 
 
 def calibrated(job: Job, forecaster: Forecaster, watched: Array) -> Forecaster:
@@ -100,7 +95,7 @@ def calibrated(job: Job, forecaster: Forecaster, watched: Array) -> Forecaster:
     learnt = calibrate(
         job.config.calibration,
         job.modelled("valid"),
-        watched,
+        said_by_mean(job, forecaster, watched),
         forecaster.levels,
         job.dataset.groups[job.rows("valid")] if forecaster.group else None,
         job.weights("valid"),
@@ -156,7 +151,7 @@ def _fit(job: Job, result: TrialResult, *, refit: bool) -> Files:
     recipe = job.recipe(threads=job.refit_threads)
     if refit:
         # The rows to score on are the model's own business no more; a single one keeps the fit's shape.
-        first = parts["train"][0]
+        first = job.dataset.recent
         whole = FoldRows(((first, parts["valid"][1]),), (first, first + 1))
         recipe = replace(recipe, fits=(whole,))
     fit = Bench(job.dataset.table, recipe).begin(result.model, result.fit_params)

@@ -12,13 +12,14 @@ import pyarrow.feather
 import raysearch
 from raysearch.addresses import hide_secrets
 from raysearch.config import Config, make_config
-from raysearch.data import prepare, read_table
+from raysearch.data import prepare, read_table, write_folds
 from raysearch.errors import DataError, InterruptedStudyError, TrackingError, resume_command
 from raysearch.flow.choosing import check_pick, picks_only, refuse_number
 from raysearch.flow.closing import close_study
 from raysearch.flow.display import Display, SearchBegins, Silent
 from raysearch.flow.environment import describe_environment
 from raysearch.flow.job import Clock, Job
+from raysearch.flow.older import as_begun
 from raysearch.flow.places import complete, knock, to_keep, with_ledger
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
 from raysearch.flow.study import Study
@@ -73,6 +74,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
         {
             "version": raysearch.__version__,
             "digest": dataset.facts.digest,
+            "split_digest": dataset.facts.split_digest,
             "in_memory": table is not None,
             "config": to_keep(config).to_dict(),
             "spaces": [part.content for part in space.spaces],
@@ -122,7 +124,7 @@ def resume(
     if asked_to_record.get("uri") is not None and asked_to_record.get("enabled") is None:
         sections["tracking"]["enabled"] = True  # a store is named for a study that had no record so far
     sections["study"].update(home=home, name=name)
-    config = complete(make_config(sections, in_memory=about.in_memory), about)
+    config = complete(make_config(as_begun(about, sections), in_memory=about.in_memory), about)
     clock = Clock.start(config.search.time_budget_s, spent_s)
     display = display or Silent()
     space = SearchSpace(tuple(parse_space(content) for content in about.spaces))
@@ -135,6 +137,12 @@ def resume(
             f"study {name!r}: the table {dataset.facts.source} has changed since the study began, so "
             "its scores could not be compared; put the old table back, or begin a new study"
         )
+    if about.split_digest and dataset.facts.split_digest != about.split_digest:
+        raise DataError(
+            f"study {name!r}: its rows would be split otherwise than when it began, so its scores could not "
+            "be compared; go on with the version of raysearch that it was begun with "
+            f"({about.version}), or begin a new study"
+        )
     asked = {key: getattr(config.search, key) for key in _CONTINUED}
     kept = {**about.config, "search": {**about.config["search"], **asked}}
     job = Job(config, space, dataset, place, replace(about, config=kept), clock, picks_only(overrides or {}))
@@ -146,6 +154,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
     home, name = job.home, job.about.name
     with home.locked(name) as paths, chatter_to(paths.log), termination_as_interrupt():
         display.study_made(name, paths.log)
+        write_folds(job.dataset.facts, paths.artifacts)
         tracker = open_tracker(job.config.tracking)
         status, begun = "FAILED", False
         notes: tuple[str, ...] = ()

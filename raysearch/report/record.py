@@ -13,6 +13,7 @@ from typing import Any
 
 from raysearch.addresses import hide_secrets
 from raysearch.errors import resume_command
+from raysearch.records import DatasetFacts
 from raysearch.report.canvas import Plot
 from raysearch.report.material import ReportMaterial
 from raysearch.report.tables import Row, Table, quality_table
@@ -45,7 +46,7 @@ def record_sections(material: ReportMaterial) -> Iterator[Section]:
     yield Section(
         "data",
         "Data",
-        tables=(overview, split, quality_table(quality)),
+        tables=(overview, split, *_folds(facts), quality_table(quality)),
         warnings=quality.warnings,
     )
     yield Section("use", "Using the forecaster", code=tuple(_snippets(material)))
@@ -65,6 +66,31 @@ def record_sections(material: ReportMaterial) -> Iterator[Section]:
     )
 
 
+def _folds(facts: DatasetFacts) -> Iterator[Table]:
+    """Tell of each fold; a single validation part is told by the table of the split."""
+    if len(facts.folds) < 2:
+        return
+    head = ("fold", "learns from rows", "times", "scored rows", "times", "groups learnt from, scored")
+    rows = [
+        Row(
+            (
+                str(fold.fold),
+                number(fold.learnt_rows),
+                _span(fold.learnt_first, fold.learnt_last),
+                number(fold.scored_rows),
+                _span(fold.scored_first, fold.scored_last),
+                "" if fold.scored_groups is None else f"{fold.learnt_groups}, {fold.scored_groups}",
+            )
+        )
+        for fold in facts.folds
+    ]
+    yield Table("The folds", head, tuple(rows), frozenset({0, 2, 4, 5}))
+
+
+def _span(first: str, last: str) -> str:
+    return f"{first} to {last}" if first else ""
+
+
 def _setting(value: Any) -> str:
     if isinstance(value, list | tuple | dict):
         return hide_secrets(json.dumps(value, ensure_ascii=False, default=str))
@@ -81,6 +107,7 @@ def _overview(material: ReportMaterial) -> Iterator[Row]:
     yield Row(("constant columns", ", ".join(quality.constant_columns) or "none"))
     yield Row(("columns that look like an identifier", ", ".join(quality.id_like_columns) or "none"))
     yield Row(("fingerprint of all cells", facts.digest))
+    yield Row(("fingerprint of cells and split", facts.data_digest))
 
 
 def _snippets(material: ReportMaterial) -> Iterator[tuple[str, str]]:

@@ -31,6 +31,7 @@ class StudyAbout:
         id: unique for ever.
         in_memory: the table was handed over as an object and is kept with the study.
         spaces: the search space of each model, as plain values: a file that is edited later changes nothing.
+        split_digest: of which rows serve for what; empty in a study of a version that did not keep it.
     """
 
     id: str
@@ -41,6 +42,7 @@ class StudyAbout:
     in_memory: bool
     config: Mapping[str, Mapping[str, Any]]
     spaces: Sequence[Mapping[str, Any]]
+    split_digest: str = ""
 
     @property
     def ledger_name(self) -> str:

@@ -125,7 +125,7 @@ def dataset_input(facts: DatasetFacts) -> Any:
     kind, source = _source(text(facts.source, 10_000))
     dataset = Dataset(
         name=text(facts.name, 500) or "dataset",
-        digest=facts.digest[:36],
+        digest=facts.data_digest[:36],
         source_type=kind,
         source=json.dumps(source),
         schema=_schema(facts.schema),

@@ -146,6 +146,8 @@ def open_study_run(store: Store, info: StudyInfo) -> StudyRun:
 
 
 def _log_beginning(run: StudyRun, known: Mapping[str, str]) -> None:
+    from raysearch.data import folds_csv  # loads pandas, which nothing needs where nothing is recorded
+
     client, info = run.store.client, run.info
     config = {section: _clean(values) for section, values in info.config.items()}
     flat = {f"{s}.{key}": v for s, values in config.items() for key, v in values.items() if v is not None}
@@ -155,6 +157,7 @@ def _log_beginning(run: StudyRun, known: Mapping[str, str]) -> None:
     client.log_text(run.run_id, yaml.safe_dump(config, sort_keys=False, allow_unicode=True), "config.yaml")
     client.log_text(run.run_id, _json(dict(info.environment)), "environment.json")
     client.log_text(run.run_id, _json(dataclasses.asdict(info.quality)), "quality.json")
+    client.log_text(run.run_id, folds_csv(info.facts), "folds.csv")
     run.describe(None, False)
 
 

@@ -25,6 +25,8 @@ DAY = pd.Timestamp("2024-01-01")
 # Words of each kind of suspect, that no other warning has.
 KINDS = {
     "target": ("nearly give", "holds the values of", "equals '"),
+    "steps": ("none is out of order",),
+    "next": ("the next row's",),
     "future": ("lies after",),
     "id": ("number of the row",),
     "twins": ("stand among the training rows",),
@@ -78,6 +80,51 @@ def test_a_table_without_suspects_has_no_warnings():
 def test_a_copy_or_monotone_function_of_the_target(make, words):
     found = told("target", with_y(other=make))
     assert len(found) == 1 and found[0].startswith("'other' ") and words in found[0] and "--drop" in found[0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda f: f["y"].round(),
+        lambda f: -f["y"].clip(upper=0.5),
+        lambda f: pd.qcut(f["y"], 20).astype(str),
+        lambda f: "about " + f["y"].round().astype(int).astype(str),
+    ],
+)
+def test_a_copy_of_the_target_in_steps(make):
+    (found,) = told("steps", with_y(other=make))
+    assert found.startswith("'other' holds 'y' in ") and "none is out of order" in found
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda f: f["y"] > 0,  # two steps only
+        lambda f: (f["y"] + 0.3 * RNG.normal(size=N)).round(),
+        lambda f: pd.qcut(f["y"] + 0.3 * RNG.normal(size=N), 20).astype(str),
+        lambda f: [f"row {i // 2}" for i in range(N)],  # a few rows each, so in some order
+        lambda f: RNG.poisson(0.05, N),
+    ],
+)
+def test_steps_out_of_order_or_too_few_are_none(make):
+    assert told("steps", with_y(other=make)) == []
+
+
+def test_the_target_of_the_next_row_in_time():
+    frame = with_y().assign(day=DAY + pd.to_timedelta(np.arange(N), unit="D"), shop=np.resize(["m", "n"], N))
+    frame = frame.assign(
+        ahead=frame["y"].shift(-1), behind=frame["y"].shift(1), shops=frame.groupby("shop")["y"].shift(-1)
+    )
+    (found,) = told("next", frame.drop(columns="shops"), time="day")
+    assert found.startswith("'ahead' holds the next row's 'y' in 100 % of")
+    (found,) = told("next", frame, time="day", group="shop")
+    assert found.startswith("'shops' holds the next row's 'y'")
+    assert told("next", frame.assign(y=1.0 * (frame["a"] > 1.5)), time="day") == []
+
+
+def test_groups_that_the_split_keeps_apart_are_no_shift():
+    frame = noise(1000, g=np.repeat([f"g{i}" for i in range(20)], 50))
+    assert told("shift", frame, group="g", split={"by": "group"}) == []
 
 
 def test_a_feature_that_is_just_good_is_none():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,14 +68,14 @@ def test_each_group_has_offsets_of_its_own(study):
     assert open_study("s").group == "store"
 
 
-def test_a_single_split_in_time_is_not_calibrated_unless_asked(study, table):
-    assert study(table, data__time="day").forecaster.calibrator.kind == "none"
-    asked = study(table, data__time="day", search__calibrate="time", study__name="t")
-    assert asked.forecaster.calibrator.kind == "time"
+def test_a_single_split_in_time_is_calibrated_unless_told_otherwise(study, table):
+    assert study(table, data__time="day").forecaster.calibrator.kind == "marginal"
+    asked = study(table, data__time="day", search__calibrate="none", study__name="n")
+    assert asked.forecaster.calibrator.kind == "none"
 
 
 def test_without_calibration_all_validation_rows_are_scored(study, table):
-    done = study(table, data__time="day", split__test_size=0)
+    done = study(table, data__time="day", split__test_size=0, search__calibrate="none")
     assert done.test.rows == 40
     assert done.test.metrics["pinball_loss_avg"] == pytest.approx(done.best.score, rel=1e-6)
     folded = study(table, data__time="day", split__cv=3, search__calibrate="none", study__name="f")
@@ -107,6 +109,19 @@ def test_models_of_folds_are_averaged_and_calibrated_on_rows_that_each_has_not_s
     pd.testing.assert_frame_equal(open_study("s").predict(table), done.forecaster.predict(table))
     more = resume("s", overrides={"search": {"trials": 4}})
     assert [t.score for t in more.trials[:2]] == [t.score for t in done.trials]
+
+
+@pytest.mark.parametrize("split", [{"split__cv": 4}, {"split__cv": 2}, {}])
+def test_the_mean_of_folds_has_offsets_of_its_own(study, monkeypatch, split):
+    fitting = importlib.import_module("raysearch.flow.fitting")
+    table = noisy(500)
+    own = study(table, data__drop=["store"], **split).forecaster.calibrator.offsets
+    monkeypatch.setattr(fitting, "said_by_mean", lambda job, forecaster, q: q)
+    each = study(table, data__drop=["store"], study__name="each", **split).forecaster.calibrator.offsets
+    if split == {"split__cv": 4}:
+        assert own[-1] - own[0] < each[-1] - each[0]
+    else:  # nothing is averaged, or by two models only
+        assert own == pytest.approx(each)
 
 
 def test_folds_without_test_rows_are_told_out_of_fold(study):

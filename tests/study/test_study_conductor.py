@@ -253,3 +253,15 @@ def test_a_ledger_that_fails_on_release_still_closes_the_watchers_runs(tmp_path,
     with pytest.raises(StudyError, match="gone"):
         study.conductor.release()
     assert study.watcher.told[-1] == ("interrupted", spec.key)
+
+
+def test_scores_are_compared_only_with_those_after_as_many_rounds(tmp_path):
+    """Rows, folds and levels are one study's own and fixed; rounds differ, and a rung has its own scores."""
+    study = begin(tmp_path, limits(9, scheduler="asha"))  # rungs at 10 and 20 of 40 rounds
+    finish(study, 1.0, 10)  # which was 1.0 at its end as well
+    late = propose(study)
+    assert study.conductor.reached(late.key, rung(20, 5.0))  # nobody else was seen after 20 rounds
+    other = propose(study)
+    assert not study.conductor.reached(other.key, rung(10, 2.0))  # worse than 1.0 after 10
+    third = propose(study)
+    assert study.conductor.reached(third.key, rung(20, 4.0))  # better than 5.0 after 20, worse than any 10

@@ -17,6 +17,7 @@ from raysearch.records import (
     DataQuality,
     DatasetFacts,
     Evaluation,
+    FoldFacts,
     Interval,
     Rung,
     StudyResult,
@@ -109,6 +110,8 @@ def info() -> StudyInfo:
             900,
             schema,
             {"train": 600, "valid": 150, "test": 150},
+            folds=(FoldFacts(0, 600, "", "", None, 150, "", "", None),),
+            split_digest="f" * 36,
         ),
         quality=DataQuality(
             900,

@@ -104,7 +104,7 @@ def _check_children(client, info, parent_run_id, trials):
     assert any(key.startswith("coverage/store:Nord_Süd 50_") for key in best.data.metrics)
     for run in children:
         (used,) = run.inputs.dataset_inputs
-        assert (used.dataset.name, used.dataset.digest) == ("cheese", info.facts.digest)
+        assert (used.dataset.name, used.dataset.digest) == ("cheese", info.facts.data_digest)
         assert used.tags[0].value == "train"
 
 
@@ -143,6 +143,7 @@ def _check_parent(client, info, parent_run_id, trials):
         "config.yaml",
         "environment.json",
         "quality.json",
+        "folds.csv",
         "leaderboard.csv",
         "plots",
         "report.html",
