@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 TrialState = Literal["finished", "stopped", "failed"]
+SliceKind = Literal["group", "time", "forecast", "outcome"]
 
 
 @dataclass(frozen=True)
@@ -173,20 +174,23 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The tuned model against the untuned default on the same rows, paired row by row.
+    """The tuned model against another forecast of the same rows, paired row by row.
 
     Attributes:
-        gain_percent: by how much the tuned model's average pinball loss is lower.
+        tuned, other: average loss of either, the pinball loss over all levels where nothing else is said.
+        gain_percent: by how much the tuned model's loss is lower.
         low_percent, high_percent: 95 % interval of the gain by a block bootstrap; None where there are too
             few independent blocks of rows for one.
+        p_value: of a paired test that the two losses are the same; None likewise.
     """
 
     part: str
     tuned: float
-    default: float
+    other: float
     gain_percent: float
     low_percent: float | None
     high_percent: float | None
+    p_value: float | None = None
 
     @property
     def limits(self) -> tuple[float, float] | None:
@@ -194,6 +198,45 @@ class Comparison:
         if self.low_percent is None or self.high_percent is None:
             return None
         return self.low_percent, self.high_percent
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A forecast that the tuned model must beat, on the same rows.
+
+    Attributes:
+        name: "default": the library's untuned defaults; "constant": the same quantiles for every row, those
+            of the target in the rows learnt from.
+        evaluation: how it does itself.
+        scores: the tuned model against it, by metric: ``pinball_loss_avg``, at single levels
+            (``pinball/q0.05``), ``interval_score_90``. Scores of the outermost levels tell of the tails.
+    """
+
+    name: str
+    evaluation: Evaluation
+    scores: Mapping[str, Comparison]
+
+    @property
+    def comparison(self) -> Comparison:
+        """The tuned model against it, by the average pinball loss."""
+        return self.scores["pinball_loss_avg"]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some of the evaluated rows: how the tuned model does there, beside its rivals.
+
+    Attributes:
+        kind: what the rows were chosen by: "group"; "time", in its order; "forecast", what the model said of
+            them; or "outcome", what happened. Only of "outcome" coverage says nothing on whether intervals
+            hold what they claim: it was looked at to choose the rows.
+        rivals: the tuned model against each, by name.
+    """
+
+    kind: SliceKind
+    name: str
+    evaluation: Evaluation
+    rivals: Mapping[str, Comparison]
 
 
 @dataclass(frozen=True)
@@ -205,6 +248,9 @@ class StudyResult:
         modelled_name: what that scale is called, e.g. "nav_log".
         stopped_by: "trials", "time", "patience", "failures" or "interrupt".
         wall_s: seconds of the whole command.
+        comparison: the tuned model against the untuned default; None where that failed.
+        rivals: what the tuned model was compared with, in full.
+        slices: its scores by group, by time, and in the tails.
     """
 
     study: str
@@ -221,3 +267,13 @@ class StudyResult:
     wall_s: float
     modelled: Evaluation | None = None
     modelled_name: str | None = None
+    rivals: tuple[Rival, ...] = ()
+    slices: tuple[Slice, ...] = ()
+
+    def rival(self, name: str) -> Rival | None:
+        """Return "default" or "constant", or None where there is none."""
+        return next((rival for rival in self.rivals if rival.name == name), None)
+
+    def sliced(self, *kinds: SliceKind) -> tuple[Slice, ...]:
+        """Return the slices of some kinds, in their order."""
+        return tuple(part for part in self.slices if part.kind in kinds)

@@ -12,11 +12,16 @@ import pyarrow as pa
 
 from raysearch.calibration import Folds, cross_calibrated
 from raysearch.data import Transform
+from raysearch.evaluation import levels_collapse
 from raysearch.metrics import Array, score_metrics, with_prefix
 from raysearch.models import Fit, FitSettings, FoldFit, Frame, get_model, join
 from raysearch.records import FoldRows, Rung
 
 TARGET, ANCHOR, GROUP = "target", "anchor", "group"
+COLLAPSED = (
+    "all its quantile levels are alike, though the truth varies: its trees found nothing to learn; lower "
+    "min_data_in_leaf or min_child_weight in the search space, or bring more rows"
+)
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
 _BINNED_KEPT = 2  # binned datasets a worker keeps; the least recently used goes first
 
@@ -123,6 +128,11 @@ class Bench:
         anchor = None if self._watched_anchor is None else self._watched_anchor[told]
         return recipe.transform.inverse(recipe.transform.restore(z), anchor)
 
+    def refuse_collapsed(self, fit: Fit) -> None:
+        """Raise TrialError where all levels of the watched rows are alike, though the truth varies."""
+        if levels_collapse(self._watched_z, fit.predict_watched(), self.recipe.settings.levels):
+            raise TrialError(COLLAPSED)
+
     def score(self, fit: Fit) -> Rung:
         """Score the watched rows that can be told of, on the quantiles that the user will get."""
         q = self.quantiles(fit)
@@ -145,7 +155,7 @@ def run_trial(
         The score at each rung with the fit so far; the caller may stop at any of them.
 
     Raises:
-        TrialError: when a score is not finite.
+        TrialError: when a score is not finite, or at the end all levels are alike.
     """
     fit = bench.begin(spec.model, spec.fit_params)
     for rounds in spec.rungs:
@@ -153,6 +163,8 @@ def run_trial(
             if given_up and given_up():
                 return
             fit.advance(min(rounds, fit.rounds + _ROUNDS_A_LOOK) if given_up else rounds)
+        if rounds == spec.rungs[-1]:
+            bench.refuse_collapsed(fit)
         yield bench.score(fit), fit
 
 

@@ -82,7 +82,7 @@ def _tell_gain(console: Console, study: Study) -> None:
         if math.isfinite(comparison.gain_percent) and not same:
             limits = comparison.limits
             told = f"95 % interval of the gain {points(limits[0])} to {points(limits[1])} %" if limits else ""
-            line += f", {_below(comparison.gain_percent)} the untuned default's {number(comparison.default)} "
+            line += f", {_below(comparison.gain_percent)} the untuned default's {number(comparison.other)} "
             line += f"({told or NO_GAIN_INTERVAL})"
         console.print(line)
     if same:

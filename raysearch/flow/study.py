@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysearch.errors import NoForecasterError, StudyError, resume_command
+from raysearch.flow.evaluation_json import evaluation_json, findings_json
 from raysearch.records import Evaluation, StudyResult, TrialResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from raysearch.forecaster import Forecaster
-
-_MOST_GROUPS = 100  # told by ``--json``; all are in coverage_by_group.csv beside the report
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def to_json(result: StudyResult) -> dict[str, Any]:
     ``best.params`` are those that the sampler knows, ``best.fit_params`` what the library was given: they
     differ where an untuned default lies outside the space, and by what the space fixes.
     """
-    told = _evaluation_json(result.evaluation)
+    told = evaluation_json(result.evaluation)
     content = {
         "study": result.study,
         "parent_run_id": result.parent_run_id,
@@ -123,33 +121,13 @@ def to_json(result: StudyResult) -> dict[str, Any]:
         }
         if result.modelled
         else None,
-        "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
+        **findings_json(result),
         "model_path": result.model_path,
         "report_path": result.report_path or None,  # none: it could not be written
         "stopped_by": result.stopped_by,
         "wall_s": round(result.wall_s, 3),
     }
     return dict(plain(content))
-
-
-def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation as plain values; of very many groups the largest, with the number of all."""
-    groups = [(name, intervals) for name, intervals in evaluation.groups.items() if intervals]
-    largest = dict(sorted(groups, key=lambda item: -item[1][0].rows)[:_MOST_GROUPS])
-    return {
-        "pinball_loss_avg": evaluation.metrics["pinball_loss_avg"],
-        "coverage": {f"{i.nominal:g}": i.coverage for i in evaluation.intervals},
-        "coverage_limits": {f"{i.nominal:g}": i.limits for i in evaluation.intervals},
-        "crossing_rate": evaluation.metrics["crossing_rate"],
-        "rows": evaluation.rows,
-        "part": evaluation.part,
-        "metrics": dict(evaluation.metrics),
-        "groups": {
-            name: {f"{i.nominal:g}": i.coverage for i in intervals} for name, intervals in largest.items()
-        },
-        "groups_in_all": len(evaluation.groups),
-        "group_rows": {name: intervals[0].rows for name, intervals in largest.items()},
-    }
 
 
 @dataclass(frozen=True)

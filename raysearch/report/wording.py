@@ -126,6 +126,25 @@ def confidence(limits: tuple[float, float] | None, blocks: int | None) -> str:
 
 
 NO_GAIN_INTERVAL = "too few independent blocks of rows for an interval"
+RIVALS = {"default": "untuned default", "constant": "constant"}
+
+
+def gain_words(comparison: Comparison | None) -> str:
+    """Return a gain with its interval in percent, "12.3 (8.1 to 16.0)"; a dash where it cannot be told."""
+    if comparison is None or not math.isfinite(comparison.gain_percent):
+        return DASH
+    limits = comparison.limits
+    return points(comparison.gain_percent) + (
+        f" ({points(limits[0])} to {points(limits[1])})" if limits else ""
+    )
+
+
+def p_words(comparison: Comparison | None) -> str:
+    """Return a p-value as "0.012" or "< 0.001"; a dash where there is none."""
+    value = None if comparison is None else comparison.p_value
+    if value is None:
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def summary(material: ReportMaterial) -> list[Sentence]:

@@ -179,6 +179,6 @@ def _other_metrics(result: StudyResult) -> dict[str, float | None]:
             "gain_percent": gain.gain_percent,
             "gain_low_percent": gain.low_percent,
             "gain_high_percent": gain.high_percent,
-            f"{gain.part}_default_pinball_loss_avg": gain.default,
+            f"{gain.part}_default_pinball_loss_avg": gain.other,
         }
     return found

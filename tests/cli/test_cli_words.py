@@ -18,9 +18,9 @@ from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS, parse_duration, pars
 from raysearch.cli.progress import TerminalDisplay
 from raysearch.cli.words import duration, number, print_json, tell_studies, tell_study
 from raysearch.config import load_config
+from raysearch.evaluation import wilson_limits
 from raysearch.flow.display import SearchBegins
 from raysearch.flow.study import Study, StudyRow
-from raysearch.metrics import wilson_limits
 from raysearch.records import (
     Comparison,
     DataQuality,

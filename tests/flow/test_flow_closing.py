@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from raysearch.errors import InterruptedStudyError
-from raysearch.flow.closing import _blocks, _nothing, blocks_in_time
+from raysearch.flow.closing import _nothing
+from raysearch.flow.evaluating import blocks_in_time, blocks_of
 from raysearch.flow.study import to_json
 from raysearch.records import Comparison, DataQuality, DatasetFacts, Evaluation, Interval, StudyResult
 from raysearch.tracking.notes import note_at_end
@@ -66,7 +67,7 @@ def test_what_is_independent_follows_the_split(by, timed, expected):
     )
     config = SimpleNamespace(split=SimpleNamespace(by=by, purge=0))
     job = SimpleNamespace(dataset=dataset, config=config, scored_part="test", rows=lambda part: slice(2, 11))
-    found = _blocks(job)
+    found = blocks_of(job)
     assert (None if found is None else found.tolist()) == expected
 
 

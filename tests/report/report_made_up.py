@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from raysearch.metrics import evaluate
+from raysearch.evaluation import evaluate
 from raysearch.records import (
     ColumnQuality,
     Comparison,

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from report_made_up import LEVELS, make_material, make_trial
 
-from raysearch.metrics import evaluate
+from raysearch.evaluation import evaluate
 from raysearch.records import Comparison
 from raysearch.report import ReportMaterial, write_report
 from raysearch.report.plots_rows import intervals_against_truth
