@@ -19,9 +19,9 @@ from raysearch.config import Config
 from raysearch.errors import resume_command
 from raysearch.flow.check import Plan
 from raysearch.flow.study import Study, StudyRow, plain
-from raysearch.records import Evaluation, Interval, StudyResult
+from raysearch.records import Comparison, Evaluation, Interval, StudyResult
 from raysearch.report.verdict import miss_words, side_words, untuned
-from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, points, span
+from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, p_words, points, span
 from raysearch.report.wording import number as number
 
 _MOST_GROUPS = 12
@@ -80,16 +80,31 @@ def _tell_gain(console: Console, study: Study) -> None:
     if comparison and comparison.part == "test":
         line = f"test pinball loss: {number(comparison.tuned)}"
         if math.isfinite(comparison.gain_percent) and not same:
-            limits = comparison.limits
-            told = f"95 % interval of the gain {points(limits[0])} to {points(limits[1])} %" if limits else ""
             line += f", {_below(comparison.gain_percent)} the untuned default's {number(comparison.other)} "
-            line += f"({told or NO_GAIN_INTERVAL})"
+            line += f"({_interval_words(comparison)})"
         console.print(line)
     if same:
         console.print(same)
+    constant = result.rival("constant")
+    if constant and math.isfinite(constant.comparison.gain_percent):
+        found = constant.comparison
+        line = f"{_below(found.gain_percent)} a constant forecast's {number(found.other)}"
+        console.print(f"{line} ({_interval_words(found)})")
     if result.modelled:
         scale, loss = escape(str(result.modelled_name)), result.modelled.metrics["pinball_loss_avg"]
         console.print(f"{result.modelled.part} pinball loss on the scale of {scale}: {number(loss)}")
+
+
+def _interval_words(comparison: Comparison) -> str:
+    limits = comparison.limits
+    if not limits:
+        return NO_GAIN_INTERVAL
+    told = f"95 % interval of the gain {points(limits[0])} to {points(limits[1])} %"
+    return told if comparison.p_value is None else f"{told}; p {_equals(p_words(comparison))}"
+
+
+def _equals(words: str) -> str:
+    return words if words.startswith("<") else f"= {words}"
 
 
 def _below(gain_percent: float) -> str:

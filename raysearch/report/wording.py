@@ -159,7 +159,7 @@ def summary(material: ReportMaterial) -> list[Sentence]:
                 f"(the error of the quantiles in the target's own units; lower is better) is {number(loss)}."
             )
         )
-    told.append(_against_default(material))
+    told += [_against_default(material), _against_constant(material)]
     interval = headline_interval(evaluation.intervals)
     if interval is None:
         told.append(_no_interval(material))
@@ -208,6 +208,19 @@ def _against_default(material: ReportMaterial) -> Sentence:
         return Sentence(same)
     comparison = material.result.comparison
     return _gain(comparison) if comparison else Sentence("It was not compared with the untuned default.")
+
+
+def _against_constant(material: ReportMaterial) -> Sentence:
+    constant = material.result.rival("constant")
+    if constant is None or not math.isfinite(constant.comparison.gain_percent):
+        return Sentence("")
+    found = constant.comparison
+    limits = found.limits
+    way = "lower" if found.gain_percent >= 0 else "higher"
+    told = f"95 % interval: {points(limits[0])} % to {points(limits[1])} %" if limits else NO_GAIN_INTERVAL
+    text = f"A constant forecast, which knows no features, loses {number(found.other)}: "
+    text += f"the forecaster's loss is {points(abs(found.gain_percent))} % {way} ({told})."
+    return Sentence(text, "warn" if limits and limits[1] <= 0 else "")
 
 
 def _gain(comparison: Comparison) -> Sentence:

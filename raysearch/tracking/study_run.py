@@ -24,6 +24,7 @@ from raysearch.tracking.entries import (
     params,
     who_and_what,
 )
+from raysearch.tracking.findings import rival_metrics, slice_metrics
 from raysearch.tracking.model import log_model
 from raysearch.tracking.notes import leaderboard, note_at_end, note_at_start
 from raysearch.tracking.store import Store
@@ -59,7 +60,12 @@ class StudyRun:
         found = best_so_far(ended)
         tags: dict[str, Any] = {}
         if result is not None:
-            values = {**evaluation_metrics(result.evaluation, self._group()), **_other_metrics(result)}
+            values = {
+                **evaluation_metrics(result.evaluation, self._group()),
+                **rival_metrics(result),
+                **slice_metrics(result, self._group()),
+                **_other_metrics(result),
+            }
             last = max((trial.ended_s for trial in ended), default=time.time())
             found += metrics(values, milliseconds(last), len(ended))
             tags = {
