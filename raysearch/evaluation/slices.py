@@ -27,7 +27,7 @@ Chosen = tuple[str, Ints]  # name, and which rows
 
 _LEAST_ROWS = 20  # of a stretch of time, or of rows chosen by their forecast
 _FEWEST_PERIODS, _MOST_PERIODS, _STRETCHES = 3, 12, 10
-_UNITS = ("h", "D", "M", "Q", "Y")  # calendar periods, the finest first
+_UNITS = ("Y", "Q", "M", "D", "h")  # calendar periods; of those that fit the finest that tells more apart
 _TENTH = 0.1
 _MOST_TENTH = 0.15  # where more rows share the forecast at its edge, a tenth cannot be told apart
 _MOST_GROUPS = 1000  # the largest: each takes about a millisecond
@@ -91,15 +91,17 @@ def by_time(times: NDArray[Any]) -> list[Chosen]:
 
 
 def _calendar(times: NDArray[Any]) -> list[Chosen]:
+    found: list[Chosen] = []
     for unit in _UNITS:
         number = times.astype(f"M8[{'M' if unit == 'Q' else unit}]").astype(np.int64)
         number = number // 3 if unit == "Q" else number
         periods, first, of_row, counts = np.unique(number, True, True, True)
-        least = max(_LEAST_ROWS, len(times) / max(len(periods), 1) / 4)
-        if _FEWEST_PERIODS <= len(periods) <= _MOST_PERIODS and counts.min() >= least:
+        if not max(_FEWEST_PERIODS, len(found) + 1) <= len(periods) <= _MOST_PERIODS:
+            continue
+        if counts.min() >= max(_LEAST_ROWS, len(times) / len(periods) / 4):
             names = [_period_name(time, unit) for time in times[first]]
-            return [(name, np.flatnonzero(of_row == i)) for i, name in enumerate(names)]
-    return []
+            found = [(name, np.flatnonzero(of_row == i)) for i, name in enumerate(names)]
+    return found
 
 
 def _period_name(time: Any, unit: str) -> str:

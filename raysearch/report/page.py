@@ -192,7 +192,7 @@ def _forecast_sections(material: ReportMaterial) -> Iterator[Section]:
         "Group by group",
         _group_words(material, choice),
         plots=_some(plots_forecast.group_coverage(choice, evaluation.blocks)),
-        tables=_some(tables.group_table(choice), group_scores(material, choice)),
+        tables=_some(group_scores(material, choice) or tables.group_table(choice)),
     )
     yield from slice_sections(material)
     scales = tables.scale_table(material)

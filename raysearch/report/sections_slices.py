@@ -9,7 +9,7 @@ from raysearch.report.material import ReportMaterial
 from raysearch.report.plots_forecast import GroupChoice
 from raysearch.report.plots_time import over_time
 from raysearch.report.record import Section
-from raysearch.report.tables import Table
+from raysearch.report.tables import GROUPS_FILE, Table
 from raysearch.report.tables_rivals import rival_table, slice_table
 
 _MOST_GROUPS = 30  # with their scores on the page
@@ -60,9 +60,11 @@ def _there(*parts: Any) -> tuple[Any, ...]:
 
 
 def group_scores(material: ReportMaterial, choice: GroupChoice) -> Table | None:
-    """The scores of the groups that are shown, beside the rivals'."""
+    """The scores of the groups that are shown, beside the rivals'; None where there are none."""
     shown = [name for name, _ in choice.shown]
     by_name = {part.name: part for part in material.result.sliced("group")}
     found = [by_name[name] for name in shown or by_name if name in by_name][:_MOST_GROUPS]
     note = "All scores of the largest groups are in by_group.csv, beside this page."
-    return slice_table("Scores by group", "group", found, note)
+    if choice.left_out:
+        note = f"{choice.left_out:,} groups are not shown. {note} The coverage of all is in {GROUPS_FILE}."
+    return slice_table("By group", "group", found, note)

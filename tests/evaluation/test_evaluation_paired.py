@@ -7,8 +7,12 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 
 from raysearch import evaluation
+from raysearch.evaluation.limits import student_tails
 
 
 @pytest.mark.parametrize("blocks", [None, np.arange(777) // 20], ids=["rows", "blocks"])
@@ -109,3 +113,55 @@ def test_many_rows_are_compared_in_no_time(blocks):
     started = time.perf_counter()
     assert evaluation.compare("test", tuned, default, blocks=labels).limits is not None
     assert time.perf_counter() - started < 3  # 0.1 s alone on a core; room for a busy machine
+
+
+def test_the_p_value_by_hand():
+    # Differences of eight blocks of two rows: sums 1 to 8, a mean of 36 / 16 a row; each block is off its
+    # share of 4.5 by -3.5, ..., 3.5, whose squares sum to 42.
+    other, blocks = np.repeat(np.arange(1.0, 9) / 2, 2) + 1, np.repeat(np.arange(8), 2)
+    told = evaluation.compare("test", np.ones(16), other, blocks=blocks)
+    t = (36 / 16) / math.sqrt(8 / 7 * 42 / 16**2)
+    assert t == pytest.approx(5.19615, abs=1e-5)
+    # A table of t has for seven degrees of freedom 0.002 at 4.785 and 0.001 at 5.408.
+    assert 0.001 < told.p_value < 0.002
+    assert told.p_value == pytest.approx(2 * stats.t.sf(t, 7), rel=1e-10)
+
+
+def test_the_p_value_is_that_of_a_paired_t_test_where_rows_are_independent():
+    tuned, other = np.random.default_rng(0).exponential(size=(2, 60))
+    told = evaluation.compare("test", tuned, other)
+    assert told.p_value == pytest.approx(stats.ttest_rel(tuned, other).pvalue, rel=1e-10)
+    assert evaluation.compare("test", other, tuned).p_value == pytest.approx(told.p_value)
+
+
+def test_equal_losses_have_a_p_value_of_one_and_few_blocks_none():
+    loss = np.random.default_rng(0).exponential(size=40)
+    assert evaluation.compare("test", loss, loss.copy()).p_value == 1.0
+    assert evaluation.compare("test", loss, loss + 1).p_value == pytest.approx(0.0, abs=1e-12)
+    assert evaluation.compare("test", loss, 2 * loss, blocks=np.arange(40) // 6).p_value is None
+
+
+@pytest.mark.parametrize("each", [1, 20])
+def test_models_that_are_as_good_differ_in_one_of_twenty_cases(each):
+    """Rows of a block share their difference: the test allows for it."""
+    rng, hits = np.random.default_rng(5), 0
+    blocks = np.repeat(np.arange(30), each)
+    for _ in range(600):
+        shift = rng.normal(size=30)[blocks]
+        base = rng.exponential(size=len(blocks)) + 5
+        hits += evaluation.compare("test", base + shift, base, blocks=blocks, draws=2).p_value < 0.05
+    assert 0.025 <= hits / 600 <= 0.075
+
+
+@pytest.mark.parametrize(
+    ("t", "freedom", "p"), [(2.7764, 4, 0.05), (1, 1, 0.5), (2.0930, 19, 0.05), (0, 9, 1.0)]
+)
+def test_the_tails_of_student(t, freedom, p):
+    assert student_tails(t, freedom) == pytest.approx(p, abs=1e-5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(0, 60), st.floats(0.5, 2500))
+def test_the_tails_of_student_agree_with_scipy(t, freedom):
+    assert student_tails(t, freedom) == pytest.approx(2 * stats.t.sf(t, freedom), rel=1e-7, abs=1e-300)
+    assert student_tails(-t, freedom) == student_tails(t, freedom)
