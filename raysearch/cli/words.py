@@ -88,8 +88,9 @@ def _tell_gain(console: Console, study: Study) -> None:
     constant = result.rival("constant")
     if constant and math.isfinite(constant.comparison.gain_percent):
         found = constant.comparison
-        line = f"{_below(found.gain_percent)} a constant forecast's {number(found.other)}"
-        console.print(f"{line} ({_interval_words(found)})")
+        line = f"this is {_below(found.gain_percent)} a constant forecast's {number(found.other)}"
+        worse = found.limits is not None and found.limits[1] < 0
+        console.print(f"{line} ({_interval_words(found)})", style="yellow" if worse else None)
     if result.modelled:
         scale, loss = escape(str(result.modelled_name)), result.modelled.metrics["pinball_loss_avg"]
         console.print(f"{result.modelled.part} pinball loss on the scale of {scale}: {number(loss)}")
