@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 TrialState = Literal["finished", "stopped", "failed"]
+SliceKind = Literal["group", "time", "forecast", "outcome"]
 
 
 @dataclass(frozen=True)
@@ -209,21 +210,24 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The tuned model against the untuned default on the same rows, paired row by row.
+    """The tuned model against another forecast of the same rows, paired row by row.
 
     Attributes:
-        gain_percent: by how much the tuned model's average pinball loss is lower.
+        tuned, other: average loss of either, the pinball loss over all levels where nothing else is said.
+        gain_percent: by how much the tuned model's loss is lower.
         low_percent, high_percent: 95 % interval of the gain by a block bootstrap; None where there are too
             few independent blocks of rows for one.
         objectives: by word of each objective other than pinball, the tuned model's value and the default's.
+        p_value: of a paired test that the two losses are the same; None likewise.
     """
 
     part: str
     tuned: float
-    default: float
+    other: float
     gain_percent: float
     low_percent: float | None
     high_percent: float | None
+    p_value: float | None = None
     objectives: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
@@ -260,6 +264,45 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """A forecast that the tuned model must beat, on the same rows.
+
+    Attributes:
+        name: "default": the library's untuned defaults; "constant": the same quantiles for every row, those
+            of the target in the rows learnt from.
+        evaluation: how it does itself.
+        scores: the tuned model against it, by metric: ``pinball_loss_avg``, at single levels
+            (``pinball/q0.05``), ``interval_score_90``. Scores of the outermost levels tell of the tails.
+    """
+
+    name: str
+    evaluation: Evaluation
+    scores: Mapping[str, Comparison]
+
+    @property
+    def comparison(self) -> Comparison:
+        """The tuned model against it, by the average pinball loss."""
+        return self.scores["pinball_loss_avg"]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some of the evaluated rows: how the tuned model does there, beside its rivals.
+
+    Attributes:
+        kind: what the rows were chosen by: "group"; "time", in its order; "forecast", what the model said of
+            them; or "outcome", what happened. Only of "outcome" coverage says nothing on whether intervals
+            hold what they claim: it was looked at to choose the rows.
+        rivals: the tuned model against each, by name.
+    """
+
+    kind: SliceKind
+    name: str
+    evaluation: Evaluation
+    rivals: Mapping[str, Comparison]
+
+
+@dataclass(frozen=True)
 class StudyResult:
     """A study that has ended, as told at the end, in ``result.json`` and by ``--json``.
 
@@ -273,6 +316,9 @@ class StudyResult:
             objective first; empty with a single one.
         ensemble: the trials that are the model.
         picked: how ``best`` was chosen among them, in words; empty with a single objective.
+        comparison: the tuned model against the untuned default; None where that failed.
+        rivals: what the tuned model was compared with, in full.
+        slices: its scores by group, by time, and in the tails.
     """
 
     study: str
@@ -293,3 +339,13 @@ class StudyResult:
     pareto: tuple[TrialResult, ...] = ()
     picked: str = ""
     ensemble: Ensemble | None = None
+    rivals: tuple[Rival, ...] = ()
+    slices: tuple[Slice, ...] = ()
+
+    def rival(self, name: str) -> Rival | None:
+        """Return "default" or "constant", or None where there is none."""
+        return next((rival for rival in self.rivals if rival.name == name), None)
+
+    def sliced(self, *kinds: SliceKind) -> tuple[Slice, ...]:
+        """Return the slices of some kinds, in their order."""
+        return tuple(part for part in self.slices if part.kind in kinds)

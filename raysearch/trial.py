@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from raysearch.calibration import Folds, Ints, cross_calibrated
 from raysearch.data import Transform
+from raysearch.evaluation import levels_collapse
 from raysearch.metrics import Array, pinball_loss_avg, score_metrics, with_prefix
 from raysearch.models import (
     Fit,
@@ -32,6 +33,10 @@ from raysearch.records import FoldRows, Rung
 
 TARGET, ANCHOR, GROUP, WEIGHT = "target", "anchor", "group", "weight"
 WATCHED = "watched.npy"
+COLLAPSED = (
+    "all its quantile levels are alike, though the truth varies: its trees found nothing to learn; lower "
+    "min_data_in_leaf or min_child_weight in the search space, or bring more rows"
+)
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
 _BINNED_KEPT = 4  # binned datasets a worker keeps; the least recently used goes first
 _LEAST_STRIDE, _STRIDES = 10, 10  # rounds between two looks at the loss: a tenth of those done, at least ten
@@ -172,6 +177,11 @@ class Bench:
         anchor = None if self._watched_anchor is None else self._watched_anchor[told]
         return recipe.transform.inverse(recipe.transform.restore(z), anchor)
 
+    def refuse_collapsed(self, raw: Array) -> None:
+        """Raise TrialError where all levels of the watched rows are alike, though the truth varies."""
+        if levels_collapse(self._watched_z, raw, self.recipe.settings.levels):
+            raise TrialError(COLLAPSED)
+
     def score(self, raw: Array, rounds: int) -> Rung:
         """Score the watched rows that can be told of, on the quantiles that the user will get."""
         q = self.quantiles(raw) if np.isfinite(raw).all() else raw
@@ -240,7 +250,7 @@ def run_trial(
         Where it stands at each rung, and the fit; the caller may stop at any of them.
 
     Raises:
-        TrialError: when a score is not finite.
+        TrialError: when a score is not finite, or at the end all levels are alike.
     """
     fit = bench.begin(spec.model, spec.fit_params)
     looks = None if spec.default or not fit.additive else _Looks(bench, fit)
@@ -255,6 +265,8 @@ def run_trial(
         ended = stalled or rounds == spec.rungs[-1]
         best = ended and looks is not None
         raw, done = (looks.raw, looks.rounds) if best and looks else (fit.predict_watched(), fit.rounds)
+        if ended:
+            bench.refuse_collapsed(raw)
         yield Stand(bench.score(raw, done), raw, ended), fit
         if ended:
             return

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import mean_pinball_loss
 
-from raysearch import metrics
+from raysearch import evaluation, metrics
 
 LEVELS = (0.1, 0.5, 0.9)
 Y = np.array([1.0, 5.0])
@@ -84,14 +84,14 @@ def test_levels_that_differ_in_the_seventh_digit_keep_names_of_their_own():
 
 
 def test_coverage_width_and_interval_score_by_hand():
-    (interval,) = metrics.intervals(Y, Q, LEVELS)
+    (interval,) = evaluation.intervals(Y, Q, LEVELS)
     assert (interval.nominal, interval.coverage, interval.width, interval.rows) == (0.8, 0.5, 3.0, 2)
     # Row 1 inside: its width 3; row 2: its width 3 and the miss of 1, times 2 / 0.2.
     assert metrics.interval_score(Y, Q[:, 0], Q[:, 2], 0.8) == pytest.approx((3 + 3 + 10) / 2)
 
 
 def test_a_truth_on_the_edge_is_covered():
-    (interval,) = metrics.intervals(np.array([0.0, 1.0]), np.array([[0.0, 1.0], [0.0, 1.0]]), (0.1, 0.9))
+    (interval,) = evaluation.intervals(np.array([0.0, 1.0]), np.array([[0.0, 1.0], [0.0, 1.0]]), (0.1, 0.9))
     assert interval.coverage == 1.0
 
 
@@ -110,11 +110,11 @@ def test_crps_of_many_levels_is_that_of_the_distribution():
 
 
 def test_wilson_limits_by_hand():
-    assert metrics.wilson_limits(0, 0) == (0.0, 1.0)
-    low, high = metrics.wilson_limits(8, 10)
+    assert evaluation.wilson_limits(0, 0) == (0.0, 1.0)
+    low, high = evaluation.wilson_limits(8, 10)
     assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
-    assert metrics.wilson_limits(0, 10)[0] == 0.0
-    assert metrics.wilson_limits(10, 10)[1] == 1.0
+    assert evaluation.wilson_limits(0, 10)[0] == 0.0
+    assert evaluation.wilson_limits(10, 10)[1] == 1.0
 
 
 def test_score_metrics_names_and_values():
@@ -137,7 +137,7 @@ def test_score_metrics_names_and_values():
 
 def test_evaluate_orders_first_and_tells_what_crossed():
     raw = Q[:, ::-1].copy()
-    told = metrics.evaluate("test", Y, raw, LEVELS, np.array(["b", "a"]))
+    told = evaluation.evaluate("test", Y, raw, LEVELS, np.array(["b", "a"]))
     assert told.metrics["crossing_rate"] == 0.0
     assert told.metrics["crossing_rate_before_ordering"] == 1.0
     assert told.metrics["pinball_loss_avg"] == pytest.approx(0.6)
@@ -149,7 +149,7 @@ def test_evaluate_orders_first_and_tells_what_crossed():
 
 
 def test_groups_are_scored_on_their_own_rows():
-    told = metrics.evaluate("test", Y, Q, LEVELS, np.array(["b", "a"]))
+    told = evaluation.evaluate("test", Y, Q, LEVELS, np.array(["b", "a"]))
     assert list(told.groups) == ["a", "b"]
     assert [told.groups[name][0].coverage for name in "ab"] == [0.0, 1.0]
     assert [told.groups[name][0].rows for name in "ab"] == [1, 1]
@@ -159,7 +159,7 @@ def test_many_groups_add_up_to_the_whole():
     rng = np.random.default_rng(0)
     y, q = rng.normal(size=500), np.sort(rng.normal(size=(500, 5)), axis=1)
     names = rng.choice(np.array(["x", "y y", "ü", ""]), size=500)
-    told = metrics.evaluate("test", y, q, (0.05, 0.25, 0.5, 0.75, 0.95), names)
+    told = evaluation.evaluate("test", y, q, (0.05, 0.25, 0.5, 0.75, 0.95), names)
     for i, whole in enumerate(told.intervals):
         parts = [told.groups[name][i] for name in told.groups]
         assert sum(part.rows for part in parts) == 500
@@ -171,7 +171,7 @@ def test_many_groups_add_up_to_the_whole():
 def test_odd_shapes_give_numbers_or_nan_and_no_warning(rows, levels):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        told = metrics.evaluate(
+        told = evaluation.evaluate(
             "test", np.ones(rows), np.ones((rows, len(levels))), levels, np.ones(rows, str)
         )
     assert told.rows == rows
@@ -217,9 +217,9 @@ def test_wis_is_the_textbook_sum_of_interval_scores(given):
 @given(forecasts(), st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
 def test_scores_follow_the_units_and_ignore_the_origin(given, scale, shift):
     y, q, levels = given
-    here = metrics.evaluate("test", y, q, levels).metrics
-    there = metrics.evaluate("test", y * scale, q * scale, levels).metrics
-    moved = metrics.evaluate("test", y + shift, q + shift, levels).metrics
+    here = evaluation.evaluate("test", y, q, levels).metrics
+    there = evaluation.evaluate("test", y * scale, q * scale, levels).metrics
+    moved = evaluation.evaluate("test", y + shift, q + shift, levels).metrics
     for name in ("pinball_loss_avg", "wis", "crps"):
         assert there[name] == pytest.approx(scale * here[name], rel=1e-9, abs=1e-9)
         assert moved[name] == pytest.approx(here[name], rel=1e-6, abs=1e-6)
@@ -229,6 +229,6 @@ def test_scores_follow_the_units_and_ignore_the_origin(given, scale, shift):
 @given(st.integers(1, 10_000).flatmap(lambda rows: st.tuples(st.integers(0, rows), st.just(rows))))
 def test_wilson_limits_hold_the_share(pair):
     hits, rows = pair
-    low, high = metrics.wilson_limits(hits, rows)
+    low, high = evaluation.wilson_limits(hits, rows)
     assert 0 <= low <= hits / rows + 1e-12
     assert hits / rows - 1e-12 <= high <= 1

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from raysearch.metrics import evaluate, score_metrics
+from raysearch.evaluation import evaluate
+from raysearch.metrics import score_metrics
 from raysearch.objectives import PINBALL, objective_metrics, parse_objectives, scores, titles, unmet
 
 LEVELS = (0.1, 0.5, 0.9)

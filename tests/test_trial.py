@@ -139,6 +139,41 @@ def test_what_the_library_refuses_is_a_failure_in_its_own_words(model):
     assert told(spec(model), bench)[-1].final  # and the next trial runs
 
 
+class _Alike:
+    """A fit whose levels are all alike, as of trees that learnt nothing."""
+
+    additive = False  # so that it is not ended before
+
+    def __init__(self, rows):
+        self.rounds, self._rows = 0, rows
+
+    def advance(self, rounds):
+        self.rounds = rounds
+
+    def predict_watched(self):
+        return np.zeros((self._rows, len(LEVELS)))
+
+    def dump(self, rounds=None):
+        return {}
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.95])
+def test_levels_that_are_all_alike_are_a_failure_unless_the_truth_is_so_too(monkeypatch, zeros):
+    table, recipe = job()
+    y = table["target"].to_numpy().copy()
+    y[: int(zeros * ROWS)] = 0.0
+    np.random.default_rng(0).shuffle(y)
+    bench = Bench(table.set_column(4, "target", pa.array(y)), recipe)
+    monkeypatch.setattr(bench, "begin", lambda *_: _Alike(ROWS - TRAIN))
+    found = told(spec(), bench)
+    assert [report.failure for report in found[:2]] == ["", ""]  # it may still learn: only the end counts
+    if zeros:
+        assert found[-1].final and not found[-1].failure
+    else:
+        assert "all its quantile levels are alike, though the truth varies" in found[-1].failure
+        assert "lower min_data_in_leaf or min_child_weight" in found[-1].failure
+
+
 def test_an_error_without_words_has_its_name(monkeypatch):
     bench = Bench(*job())
     monkeypatch.setattr(bench, "score", lambda raw, rounds: (_ for _ in ()).throw(MemoryError()))

@@ -21,9 +21,9 @@ from raysearch.errors import resume_command
 from raysearch.flow.check import Plan
 from raysearch.flow.study import Study, StudyRow, plain
 from raysearch.objectives import titles
-from raysearch.records import Evaluation, Interval, StudyResult, TrialResult
+from raysearch.records import Comparison, Evaluation, Interval, StudyResult, TrialResult
 from raysearch.report.verdict import miss_words, side_words, untuned
-from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, points, span
+from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, ensemble_words, p_words, points, span
 from raysearch.report.wording import number as number
 
 _MOST_GROUPS = 12
@@ -61,6 +61,8 @@ def tell_study(study: Study) -> None:
     params = ", ".join(f"{name}={_short(value)}" for name, value in result.best.params.items())
     chosen = "parameters picked" if result.pareto else "best parameters"
     console.print(f"{chosen} (trial {result.best.number}, {result.best.model}): {escape(params)}")
+    if result.ensemble:
+        console.print(f"the model is {ensemble_words(result.ensemble, result.best.number)}")
     console.print(f"model: {escape(result.model_path)}")
     if result.report_path:
         console.print(f"report: {escape(result.report_path)}")
@@ -84,16 +86,20 @@ def _tell_gain(console: Console, study: Study) -> None:
     if comparison and comparison.part == "test":
         line = f"test pinball loss: {number(comparison.tuned)}"
         if math.isfinite(comparison.gain_percent) and not same:
-            limits = comparison.limits
-            told = f"95 % interval of the gain {points(limits[0])} to {points(limits[1])} %" if limits else ""
-            line += f", {_below(comparison.gain_percent)} the untuned default's {number(comparison.default)} "
-            line += f"({told or NO_GAIN_INTERVAL})"
+            line += f", {_below(comparison.gain_percent)} the untuned default's {number(comparison.other)} "
+            line += f"({_interval_words(comparison)})"
         console.print(line)
         for word, (tuned, default) in comparison.objectives.items():
             told = _against(tuned, None if same else default)
             console.print(f"test {escape(named.get(word, word))}: {number(tuned)}{told}")
     if same:
         console.print(same)
+    constant = result.rival("constant")
+    if constant and math.isfinite(constant.comparison.gain_percent):
+        found = constant.comparison
+        line = f"this is {_below(found.gain_percent)} a constant forecast's {number(found.other)}"
+        worse = found.limits is not None and found.limits[1] < 0
+        console.print(f"{line} ({_interval_words(found)})", style="yellow" if worse else None)
     if result.modelled:
         scale, loss = escape(str(result.modelled_name)), result.modelled.metrics["pinball_loss_avg"]
         console.print(f"{result.modelled.part} pinball loss on the scale of {scale}: {number(loss)}")
@@ -109,6 +115,18 @@ def _against(value: float, default: float | None) -> str:
     if not default:
         return ""
     return f", {_below(100 * (1 - value / default))} the untuned default's {number(default)}"
+
+
+def _interval_words(comparison: Comparison) -> str:
+    limits = comparison.limits
+    if not limits:
+        return NO_GAIN_INTERVAL
+    told = f"95 % interval of the gain {points(limits[0])} to {points(limits[1])} %"
+    return told if comparison.p_value is None else f"{told}; p {_equals(p_words(comparison))}"
+
+
+def _equals(words: str) -> str:
+    return words if words.startswith("<") else f"= {words}"
 
 
 def _below(gain_percent: float) -> str:

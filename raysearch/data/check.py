@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from raysearch.data import dates
 from raysearch.data.rows import check_bounds, check_weights
 from raysearch.data.values import Texts, as_numbers, as_texts, decode, kind_of, missing_mask, spoken
 from raysearch.errors import DataError, Problems, listing, nearest
+from raysearch.records import FoldRows
 
 LEAST_ROWS = 30
 _LEAST_TEST_ROWS = 2
@@ -130,6 +132,26 @@ def _target(table: Any, data: DataConfig, problems: Problems, test: bool) -> Flo
             f"target {data.target!r} is constant, {present[0]:g} in every row; there is nothing to forecast"
         )
     return values
+
+
+def check_learnable(target: Floats, fits: Sequence[FoldRows], name: str | None) -> None:
+    """Refuse training rows that all have the same target: every level would be that value.
+
+    Args:
+        target: [rows] as modelled, of the rows that ``fits`` speaks of.
+
+    Raises:
+        DataError: with what to change.
+    """
+    for fit in fits:
+        learnt = np.concatenate([target[slice(*part)] for part in fit.train])
+        if len(learnt) and learnt.min() == learnt.max():
+            fold = " of a fold" if len(fits) > 1 else ""
+            raise DataError(
+                f"data: target {name!r} as modelled is {learnt[0]:g} in all {len(learnt):,} training "
+                f"rows{fold}, so there is nothing to learn from them; bring rows in which it differs, or "
+                "split otherwise (--split random)"
+            )
 
 
 def _anchor(table: Any, data: DataConfig, problems: Problems) -> Floats | None:

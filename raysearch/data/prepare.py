@@ -15,7 +15,7 @@ import pyarrow as pa
 from raysearch.addresses import hide_secrets
 from raysearch.calibration import Folds, make_folds
 from raysearch.config import Config, DataConfig
-from raysearch.data.check import Usable, check_table
+from raysearch.data.check import Usable, check_learnable, check_table
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
 from raysearch.data.fold_facts import with_folds
@@ -221,6 +221,9 @@ def _assemble(
     transform = Transform(data.transform, data.anchor, lower=data.lower, upper=data.upper).fitted(
         target[:train], anchor[:train] if anchor is not None else None
     )
+    fits = split.folds or (FoldRows(((0, train),), (train, valid)),)
+    modelled = transform.forward(target[:valid], anchor[:valid] if anchor is not None else None)
+    check_learnable(modelled, fits, data.target)
     table = pa.concat_tables([known.features, unseen.features]).append_column("target", pa.array(target))
     if anchor is not None:
         table = table.append_column("anchor", pa.array(anchor))
@@ -235,7 +238,7 @@ def _assemble(
     return Dataset(
         table=table.combine_chunks(),
         parts=_parts(split, table.num_rows),
-        fits=split.folds or (FoldRows(((0, train),), (train, valid)),),
+        fits=fits,
         groups=picked.join("groups") if data.group else None,
         times=picked.join("times") if data.time else None,
         positions=np.concatenate([main.usable.rows[seen], tested.usable.rows[rows] + offset]),

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysearch.errors import NoForecasterError, StudyError, resume_command
-from raysearch.records import Evaluation, StudyResult, TrialResult
+from raysearch.flow.evaluation_json import evaluation_json, findings_json
+from raysearch.records import Ensemble, Evaluation, StudyResult, TrialResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from raysearch.forecaster import Forecaster
-
-_MOST_GROUPS = 100  # told by ``--json``; all are in coverage_by_group.csv beside the report
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def to_json(result: StudyResult) -> dict[str, Any]:
     ``best.params`` are those that the sampler knows, ``best.fit_params`` what the library was given: they
     differ where an untuned default lies outside the space, and by what the space fixes.
     """
-    told = _evaluation_json(result.evaluation)
+    told = evaluation_json(result.evaluation)
     content = {
         "study": result.study,
         "parent_run_id": result.parent_run_id,
@@ -125,6 +124,7 @@ def to_json(result: StudyResult) -> dict[str, Any]:
         "objectives": list(result.objectives),
         "picked": result.picked or None,
         "pareto": [{"number": t.number, "model": t.model, **_scores_json(t)} for t in result.pareto],
+        "ensemble": _ensemble_json(result.ensemble) if result.ensemble else None,
         # Without held-out rows there is no test to tell of; the validation's figures have their own name.
         "test": told if result.evaluation.part == "test" else None,
         "valid": told if result.evaluation.part == "valid" else None,
@@ -135,7 +135,7 @@ def to_json(result: StudyResult) -> dict[str, Any]:
         }
         if result.modelled
         else None,
-        "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
+        **findings_json(result),
         "model_path": result.model_path,
         "report_path": result.report_path or None,  # none: it could not be written
         "stopped_by": result.stopped_by,
@@ -144,31 +144,15 @@ def to_json(result: StudyResult) -> dict[str, Any]:
     return dict(plain(content))
 
 
+def _ensemble_json(ensemble: Ensemble) -> dict[str, Any]:
+    return {**dataclasses.asdict(ensemble), "gain_percent": ensemble.gain_percent}
+
+
 def _scores_json(trial: TrialResult) -> dict[str, Any]:
     return {
         "valid_pinball_loss_avg": _pinball(trial),
         "score": trial.score,
         "objectives": dict(trial.objectives),
-    }
-
-
-def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation as plain values; of very many groups the largest, with the number of all."""
-    groups = [(name, intervals) for name, intervals in evaluation.groups.items() if intervals]
-    largest = dict(sorted(groups, key=lambda item: -item[1][0].rows)[:_MOST_GROUPS])
-    return {
-        "pinball_loss_avg": evaluation.metrics["pinball_loss_avg"],
-        "coverage": {f"{i.nominal:g}": i.coverage for i in evaluation.intervals},
-        "coverage_limits": {f"{i.nominal:g}": i.limits for i in evaluation.intervals},
-        "crossing_rate": evaluation.metrics["crossing_rate"],
-        "rows": evaluation.rows,
-        "part": evaluation.part,
-        "metrics": dict(evaluation.metrics),
-        "groups": {
-            name: {f"{i.nominal:g}": i.coverage for i in intervals} for name, intervals in largest.items()
-        },
-        "groups_in_all": len(evaluation.groups),
-        "group_rows": {name: intervals[0].rows for name, intervals in largest.items()},
     }
 
 

@@ -14,12 +14,20 @@ from markupsafe import Markup
 
 from raysearch.objectives import titles
 from raysearch.records import Comparison, Evaluation
-from raysearch.report import plots_forecast, plots_importance, plots_rows, plots_search, tables
+from raysearch.report import (
+    plots_forecast,
+    plots_importance,
+    plots_rows,
+    plots_search,
+    tables,
+)
 from raysearch.report.canvas import Plot
 from raysearch.report.material import ReportMaterial
 from raysearch.report.plots_pareto import front_sections
 from raysearch.report.record import Section, record_sections
 from raysearch.report.scales import searched_in_logs
+from raysearch.report.sections_slices import group_scores, rival_sections, slice_sections
+from raysearch.report.slice_files import write_slices
 from raysearch.report.tables import replacing
 from raysearch.report.verdict import untuned, verdict
 from raysearch.report.wording import (
@@ -27,6 +35,7 @@ from raysearch.report.wording import (
     claimed,
     confidence,
     duration,
+    ensemble_words,
     headline_interval,
     number,
     percent,
@@ -46,7 +55,7 @@ class Card:
 
 
 def write_report(material: ReportMaterial, directory: Path) -> Path:
-    """Write ``directory/report.html``, ``directory/plots/*.png`` and, with groups, their coverage as CSV.
+    """Write ``directory/report.html``, ``directory/plots/*.png`` and scores by parts of the rows as CSV.
 
     The page needs no other file and no network. Each file is written under a temporary name and then
     moved, so that nobody opens half a page.
@@ -68,6 +77,7 @@ def write_report(material: ReportMaterial, directory: Path) -> Path:
     for old in set(plots.glob("*.png")) - {plots / name for name in written}:
         old.unlink()  # of an earlier report, when the study was shorter
     tables.write_groups(material.result.evaluation, directory / tables.GROUPS_FILE)
+    write_slices(material.result, directory)
     page = directory / "report.html"
     with replacing(page) as temporary:
         temporary.write_text(_render(material, sections), encoding="utf-8", errors="replace")
@@ -122,8 +132,14 @@ def _cards(material: ReportMaterial) -> list[Card]:
     if same := untuned(result):
         cards.append(Card("Against the untuned default", "the same", same))
     elif comparison and math.isfinite(comparison.gain_percent):
-        cards.append(_gain_card(comparison))
+        cards.append(_gain_card(comparison, "the untuned default"))
+    constant = result.rival("constant")
+    if constant and math.isfinite(constant.comparison.gain_percent):
+        cards.append(_gain_card(constant.comparison, "a constant forecast"))
     cards += _objective_cards(material)
+    if result.ensemble and len(result.ensemble.weights) > 1:
+        told = ensemble_words(result.ensemble, result.best.number)
+        cards.append(Card("Trials in the model", f"{len(result.ensemble.weights)}", told))
     interval = headline_interval(evaluation.intervals)
     if interval:
         name = f"Inside the {claimed(interval.nominal)} interval"
@@ -154,11 +170,11 @@ def _objective_cards(material: ReportMaterial) -> list[Card]:
     ]
 
 
-def _gain_card(comparison: Comparison) -> Card:
+def _gain_card(comparison: Comparison, rival: str) -> Card:
     way = "lower" if comparison.gain_percent >= 0 else "higher"
     limits = comparison.limits
     return Card(
-        "Against the untuned default",
+        f"Against {rival}",
         f"{points(abs(comparison.gain_percent))}\u00a0% {way}",
         f"95 % interval of the gain {points(limits[0])} to {points(limits[1])}\u00a0%"
         if limits
@@ -191,14 +207,16 @@ def _forecast_sections(material: ReportMaterial) -> Iterator[Section]:
         plots=_some(plots_forecast.reliability(evaluation, material.part), plots_forecast.widths(material)),
         tables=_some(tables.level_table(evaluation, material.levels), tables.interval_table(evaluation)),
     )
+    yield from rival_sections(material)
     choice = plots_forecast.choose_groups(evaluation.groups)
     yield Section(
         "groups",
         "Group by group",
         _group_words(material, choice),
         plots=_some(plots_forecast.group_coverage(choice, evaluation.blocks)),
-        tables=_some(tables.group_table(choice)),
+        tables=_some(group_scores(material, choice) or tables.group_table(choice)),
     )
+    yield from slice_sections(material)
     scales = tables.scale_table(material)
     if scales:
         told = f"{material.target} was forecast through its transform {material.modelled_name or ''}".rstrip()

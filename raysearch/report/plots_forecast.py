@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -159,7 +159,23 @@ def group_coverage(choice: GroupChoice, blocks: int | None = None) -> Plot | Non
     left = margin(labels)
     axes = sheet.axes(left, 0.55, 5.4 - left - 0.25, sheet.size[1] - 0.65, grid="x")
     rows = np.arange(len(labels))[::-1]
-    for row, (_, interval) in zip(rows, choice.shown, strict=True):
+    nominal = choice.shown[0][1].nominal
+    draw_coverage(axes, rows, [interval for _, interval in choice.shown])
+    name_ticks(axes.yaxis, rows.tolist(), labels, labelcolor=INK)
+    shares = [interval.coverage for _, interval in choice.shown]
+    return sheet.finish(
+        "coverage_by_group",
+        "Coverage by group",
+        f"Each dot is the share of a group's rows inside the {claimed(nominal)} interval"
+        f"{_group_words(choice, blocks)}",
+        f"Coverage of {several(len(labels), 'group')} from {percent(min(shares))} to {percent(max(shares))}; "
+        f"{choice.outside:,} of the {choice.judged:,} that can be judged miss.",
+    )
+
+
+def draw_coverage(axes: Axes, rows: np.ndarray, intervals: Sequence[Interval]) -> None:
+    """Draw a dot and its limits for each interval at its row, and the line of what all claim."""
+    for row, interval in zip(rows, intervals, strict=True):
         colour = _COLOURS[group_verdict(interval)]
         if interval.limits:
             axes.hlines(row, *interval.limits, color=colour, linewidth=2, alpha=0.75)
@@ -172,25 +188,15 @@ def group_coverage(choice: GroupChoice, blocks: int | None = None) -> Plot | Non
             markeredgecolor=PAPER,
             markeredgewidth=0.7,
         )
-    nominal = choice.shown[0][1].nominal
+    nominal = intervals[0].nominal
     axes.axvline(nominal, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-    name_ticks(axes.yaxis, rows.tolist(), labels, labelcolor=INK)
-    axes.set_ylim(-0.7, len(labels) - 0.3)
-    bars = [interval.limits or (interval.coverage, interval.coverage) for _, interval in choice.shown]
+    axes.set_ylim(-0.7, len(intervals) - 0.3)
+    bars = [interval.limits or (interval.coverage, interval.coverage) for interval in intervals]
     low, high = min(bar[0] for bar in bars), max(bar[1] for bar in bars)
     pad = 0.04 * max(high - low, 0.01)
     axes.set_xlim(max(min(low, nominal) - pad, -0.02), min(max(high, nominal) + pad, 1.02))
     number_ticks(axes.xaxis, 5, claimed)
     axes.set_xlabel(f"rows inside the {claimed(nominal)} interval", color=MUTED, fontsize=9)
-    shares = [interval.coverage for _, interval in choice.shown]
-    return sheet.finish(
-        "coverage_by_group",
-        "Coverage by group",
-        f"Each dot is the share of a group's rows inside the {claimed(nominal)} interval"
-        f"{_group_words(choice, blocks)}",
-        f"Coverage of {several(len(labels), 'group')} from {percent(min(shares))} to {percent(max(shares))}; "
-        f"{choice.outside:,} of the {choice.judged:,} that can be judged miss.",
-    )
 
 
 def _group_words(choice: GroupChoice, blocks: int | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from raysearch.objectives import titles
-from raysearch.records import Comparison, Interval
+from raysearch.records import Comparison, Ensemble, Interval
 from raysearch.report.material import ReportMaterial
 from raysearch.report.verdict import miss_words, side_words, untuned, verdict
 
@@ -127,6 +127,37 @@ def confidence(limits: tuple[float, float] | None, blocks: int | None) -> str:
 
 
 NO_GAIN_INTERVAL = "too few independent blocks of rows for an interval"
+RIVALS = {"default": "untuned default", "constant": "constant"}
+
+
+def gain_words(comparison: Comparison | None) -> str:
+    """Return a gain with its interval in percent, "12.3 (8.1 to 16.0)"; a dash where it cannot be told."""
+    if comparison is None or not math.isfinite(comparison.gain_percent):
+        return DASH
+    limits = comparison.limits
+    return points(comparison.gain_percent) + (
+        f" ({points(limits[0])} to {points(limits[1])})" if limits else ""
+    )
+
+
+def ensemble_words(ensemble: Ensemble, best: int) -> str:
+    """Return which trials are the model and what that gains, in a sentence without its full stop."""
+    models = f"{ensemble.models} model{'s' * (ensemble.models != 1)}"
+    speed = "" if ensemble.predict_ms is None else f", 1,000 rows in {ensemble.predict_ms:,.0f} ms"
+    if len(ensemble.weights) == 1:
+        return f"the best trial alone ({models}{speed})"
+    heaviest = sorted(ensemble.weights.items(), key=lambda item: -item[1])
+    told = ", ".join(f"{number} ({100 * weight:.0f} %)" for number, weight in heaviest)
+    gain = f"validation score {points(ensemble.gain_percent)} % below that of trial {best} alone"
+    return f"trials {told} together ({models}{speed}): {gain}"
+
+
+def p_words(comparison: Comparison | None) -> str:
+    """Return a p-value as "0.012" or "< 0.001"; a dash where there is none."""
+    value = None if comparison is None else comparison.p_value
+    if value is None:
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def summary(material: ReportMaterial) -> list[Sentence]:
@@ -141,7 +172,7 @@ def summary(material: ReportMaterial) -> list[Sentence]:
                 f"(the error of the quantiles in the target's own units; lower is better) is {number(loss)}."
             )
         )
-    told.append(_against_default(material))
+    told += [_against_default(material), _against_constant(material)]
     interval = headline_interval(evaluation.intervals)
     if interval is None:
         told.append(_no_interval(material))
@@ -199,6 +230,19 @@ def _against_default(material: ReportMaterial) -> Sentence:
         return Sentence(same)
     comparison = material.result.comparison
     return _gain(comparison) if comparison else Sentence("It was not compared with the untuned default.")
+
+
+def _against_constant(material: ReportMaterial) -> Sentence:
+    constant = material.result.rival("constant")
+    if constant is None or not math.isfinite(constant.comparison.gain_percent):
+        return Sentence("")
+    found = constant.comparison
+    limits = found.limits
+    way = "lower" if found.gain_percent >= 0 else "higher"
+    told = f"95 % interval: {points(limits[0])} % to {points(limits[1])} %" if limits else NO_GAIN_INTERVAL
+    text = f"A constant forecast, which knows no features, loses {number(found.other)}: "
+    text += f"the forecaster's loss is {points(abs(found.gain_percent))} % {way} ({told})."
+    return Sentence(text, "warn" if limits and limits[1] <= 0 else "")
 
 
 def _gain(comparison: Comparison) -> Sentence:

@@ -59,6 +59,11 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
         gain, limits = result.comparison.gain_percent, result.comparison.limits
         told = f"95 % interval {limits[0]:+.1f} to {limits[1]:+.1f}" if limits else _NO_INTERVAL
         lines.append(f"- {gain:+.1f} % against the library's defaults ({told})")
+    constant = result.rival("constant")
+    if constant is not None:
+        found, limits = constant.comparison, constant.comparison.limits
+        told = f"95 % interval {limits[0]:+.1f} to {limits[1]:+.1f}" if limits else _NO_INTERVAL
+        lines.append(f"- {found.gain_percent:+.1f} % against a constant forecast ({told})")
     if model_uri is not None:
         lines += ["", f'Load: `mlflow.pyfunc.load_model("{model_uri}").predict(df)`', ""]
         lines.append(f"Serve: `mlflow models serve -m {model_uri} --env-manager local`")

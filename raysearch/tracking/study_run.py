@@ -25,6 +25,7 @@ from raysearch.tracking.entries import (
     params,
     who_and_what,
 )
+from raysearch.tracking.findings import rival_metrics, slice_metrics
 from raysearch.tracking.model import log_model
 from raysearch.tracking.notes import front_table, leaderboard, note_at_end, note_at_start
 from raysearch.tracking.store import Store
@@ -61,7 +62,12 @@ class StudyRun:
         found = best_so_far(ended, self._objectives())
         tags: dict[str, Any] = {}
         if result is not None:
-            values = {**evaluation_metrics(result.evaluation, self._group()), **_other_metrics(result)}
+            values = {
+                **evaluation_metrics(result.evaluation, self._group()),
+                **rival_metrics(result),
+                **slice_metrics(result, self._group()),
+                **_other_metrics(result),
+            }
             last = max((trial.ended_s for trial in ended), default=time.time())
             found += metrics(values, milliseconds(last), len(ended))
             tags = {
@@ -191,13 +197,22 @@ def _other_metrics(result: StudyResult) -> dict[str, float | None]:
     if result.modelled is not None:
         part, scale = result.modelled.part, result.modelled_name
         found[f"{scale}/{part}_pinball_loss_avg"] = result.modelled.metrics["pinball_loss_avg"]
+    if result.ensemble is not None:
+        found |= {
+            "ensemble_trials": float(len(result.ensemble.weights)),
+            "ensemble_models": float(result.ensemble.models),
+            "ensemble_score": result.ensemble.score,
+            "ensemble_gain_percent": result.ensemble.gain_percent,
+        }
+        if result.ensemble.predict_ms is not None:
+            found["predict_ms_per_1000_rows"] = result.ensemble.predict_ms
     if result.comparison is not None:
         gain = result.comparison
         found |= {
             "gain_percent": gain.gain_percent,
             "gain_low_percent": gain.low_percent,
             "gain_high_percent": gain.high_percent,
-            f"{gain.part}_default_pinball_loss_avg": gain.default,
+            f"{gain.part}_default_pinball_loss_avg": gain.other,
         }
         for objective in parse_objectives(",".join(result.objectives)):
             if objective.word in gain.objectives:

@@ -30,7 +30,7 @@ def outcome(best, default, front, words=WORDS, **objectives):
         best=best,
         default=default,
         evaluation=Evaluation("test", 10, {"pinball_loss_avg": 1.0}, (), {}),
-        comparison=Comparison("test", 1.0, 2.0, 50.0, None, None, objectives),
+        comparison=Comparison("test", 1.0, 2.0, 50.0, None, None, objectives=objectives),
         model_path="studies/s/model",
         report_path="",
         stopped_by="trials",

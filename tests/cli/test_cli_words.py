@@ -18,15 +18,16 @@ from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS, parse_duration, pars
 from raysearch.cli.progress import TerminalDisplay
 from raysearch.cli.words import duration, number, print_json, tell_studies, tell_study
 from raysearch.config import load_config
+from raysearch.evaluation import wilson_limits
 from raysearch.flow.display import SearchBegins
 from raysearch.flow.study import Study, StudyRow
-from raysearch.metrics import wilson_limits
 from raysearch.records import (
     Comparison,
     DataQuality,
     DatasetFacts,
     Evaluation,
     Interval,
+    Rival,
     StudyResult,
     TrialResult,
 )
@@ -364,3 +365,29 @@ def test_the_list_of_studies_fits_a_narrow_terminal(capsys, monkeypatch):
     assert all(word in told for word in words)
     assert time.strftime("%m-%d %H:%M", time.localtime(now)) in told
     assert time.strftime("%Y-%m-%d", time.localtime(now - 3 * 366 * 86_400)) in told
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (
+            Comparison("test", 1.0, 4.0, 75.0, 70.0, 80.0, 1e-9),
+            "75.0 % below a constant forecast's 4 (95 % interval of the gain 70.0 to 80.0 %; p < 0.001)",
+        ),
+        (
+            Comparison("test", 1.0, 0.8, -25.0, -30.0, 1.0, 0.0612),
+            "25.0 % above a constant forecast's 0.8 (95 %",
+        ),
+        (
+            Comparison("test", 1.0, 4.0, 75.0, None, None),
+            "4 (too few independent blocks of rows for an interval)",
+        ),
+    ],
+)
+def test_the_constant_forecast_is_told_in_one_line(capsys, found, expected):
+    evaluation = Evaluation("test", 10, {"pinball_loss_avg": 1.0}, (), {})
+    rivals = (Rival("constant", evaluation, {"pinball_loss_avg": found}),)
+    tell_study(Study(dataclasses.replace(outcome(evaluation), rivals=rivals), (), None))
+    told = capsys.readouterr().out
+    assert expected in told and "None" not in told
+    assert ("p = 0.061" in told) == (found.p_value == 0.0612)

@@ -12,8 +12,9 @@ import pytest
 
 from raysearch.config import load_config
 from raysearch.data import prepare
-from raysearch.data.check import check_table
+from raysearch.data.check import check_learnable, check_table
 from raysearch.errors import DataError
+from raysearch.records import FoldRows
 
 N = 60
 
@@ -192,3 +193,12 @@ def test_groups_of_any_type_are_text(groups, told):
 def test_long_group_names_do_not_cost_memory_in_every_row():
     found = usable({"g": pa.array(["x" * 5000, *["a"] * (N - 1)])}, group="g")
     assert found.groups.dtype == object and found.groups[1] == "a"
+
+
+def test_training_rows_of_one_target_are_refused_and_a_fold_is_named():
+    target = np.array([5.0, 5.0, 5.0, 1.0, 2.0])
+    check_learnable(target, (FoldRows(((0, 4),), (4, 5)),), "y")
+    with pytest.raises(DataError, match="target 'y' as modelled is 5 in all 3 training rows, so there is"):
+        check_learnable(target, (FoldRows(((0, 3),), (3, 5)),), "y")
+    with pytest.raises(DataError, match="in all 2 training rows of a fold"):
+        check_learnable(target, (FoldRows(((2, 5),), (0, 2)), FoldRows(((0, 1), (2, 3)), (3, 5))), "y")

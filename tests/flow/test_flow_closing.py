@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from raysearch.errors import InterruptedStudyError
-from raysearch.flow.closing import _blocks, _nothing, blocks_in_time
+from raysearch.flow.closing import _nothing
+from raysearch.flow.evaluating import blocks_in_time, blocks_of
 from raysearch.flow.study import to_json
 from raysearch.records import Comparison, DataQuality, DatasetFacts, Evaluation, Interval, StudyResult
 from raysearch.tracking.notes import note_at_end
@@ -66,7 +67,7 @@ def test_what_is_independent_follows_the_split(by, timed, expected):
     )
     config = SimpleNamespace(split=SimpleNamespace(by=by, purge=0))
     job = SimpleNamespace(dataset=dataset, config=config, scored_part="test", rows=lambda part: slice(2, 11))
-    found = _blocks(job)
+    found = blocks_of(job)
     assert (None if found is None else found.tolist()) == expected
 
 
@@ -157,6 +158,7 @@ def test_the_note_tells_what_is_known(limits, blocks, gain, told):
         trials={"finished": 1},
         evaluation=Evaluation("test", 20, {}, (Interval(0.9, 0.661, *limits, 1.0, 20),), {}, blocks=blocks),
         comparison=Comparison("test", 1.0, 1.1, 6.0, *gain),
+        rival=lambda name: None,
     )
     note = note_at_end(info, result, None)
     assert all(words in note for words in told)
@@ -182,6 +184,7 @@ def test_the_note_says_that_the_default_is_best(trials, stopped_by, told):
         stopped_by=stopped_by,
         evaluation=Evaluation("test", 20, {}, (), {}),
         comparison=Comparison("test", 1.0, 1.0, 0.0, 0.0, 0.0),
+        rival=lambda name: None,
     )
     note = note_at_end(info, result, None)
     assert told in note and "0.0 %" not in note

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from raysearch.metrics import evaluate
+from raysearch.evaluation import Forecast, Forecasts, evaluate, make_rivals, make_slices
 from raysearch.records import (
     ColumnQuality,
     Comparison,
@@ -57,6 +57,22 @@ def make_trials(count: int) -> tuple[TrialResult, ...]:
         state = {3: "stopped", 5: "stopped", 7: "failed"}.get(number % 11, "finished")
         trials.append(make_trial(number, None if state == "failed" else float(score), state=state))
     return tuple(trials)
+
+
+def with_findings(material: ReportMaterial) -> ReportMaterial:
+    """The same material with rivals and slices of its rows."""
+    flags = np.zeros(len(material.y), dtype=bool)
+    constant = np.tile(np.quantile(material.y, material.levels), (len(material.y), 1))
+    told = Forecasts(
+        "test",
+        material.levels,
+        material.y,
+        Forecast(material.quantiles, flags),
+        {"default": Forecast(material.quantiles + 1, flags), "constant": Forecast(constant, flags)},
+    )
+    found = make_slices(told, material.groups, material.times)
+    result = dataclasses.replace(material.result, rivals=make_rivals(told), slices=found)
+    return dataclasses.replace(material, result=result)
 
 
 def make_material(rows: int = 2000, trials: int = 30, groups: int = 5, **changes: Any) -> ReportMaterial:

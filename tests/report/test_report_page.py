@@ -16,12 +16,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from report_made_up import LEVELS, make_material, make_trial
+from report_made_up import LEVELS, make_material, make_trial, with_findings
 
-from raysearch.metrics import evaluate
+from raysearch.evaluation import evaluate
 from raysearch.records import Comparison
 from raysearch.report import ReportMaterial, write_report
 from raysearch.report.plots_rows import intervals_against_truth
+from raysearch.report.tables_rivals import slice_table
 
 PLOTS = {
     "coverage_by_group", "feature_importance", "history", "interval_width", "intervals", "reliability",
@@ -414,3 +415,41 @@ def test_when_rows_do_not_match_then_the_material_is_refused() -> None:
         dataclasses.replace(material, quantiles=material.quantiles[:, :2])
     with pytest.raises(ValueError, match="times: got 3 rows, must be 50"):
         dataclasses.replace(material, times=material.times[:3])
+
+
+def test_when_there_are_rivals_and_slices_then_page_and_files_tell_them(tmp_path) -> None:
+    reader = written(with_findings(make_material(2000, 8)), tmp_path)
+    assert [key for key in reader.ids if key in ("rivals", "groups", "time", "tails")] == [
+        "rivals", "groups", "time", "tails",
+    ]  # fmt: skip
+    assert "Against a constant forecast" in reader.words and "knows no features, loses" in reader.words
+    assert "widest tenth of intervals" in reader.words and "truth above constant q0.95" in reader.words
+    assert "2020-Q1" in reader.words and "over_time" in names(tmp_path)
+    assert reader.words.count("By group") == 1
+    for name, first in (("by_group", "G0000"), ("by_time", "2020-Q1"), ("tails", "narrowest tenth")):
+        lines = (tmp_path / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+        assert first in lines[1] and "gain_on_constant_percent" in lines[0] and "coverage_90_low" in lines[0]
+    written(make_material(2000, 8), tmp_path)
+    assert not (tmp_path / "tails.csv").exists()  # of an earlier report
+
+
+def test_when_rows_were_chosen_by_their_outcome_then_their_coverage_is_not_judged(tmp_path) -> None:
+    material = with_findings(make_material(2000, 8))
+    table = slice_table("x", "rows", material.result.sliced("outcome"))
+    assert [row.tone for row in table.rows] == ["", ""]
+    assert float(table.rows[0].cells[-3].split("\u00a0")[0]) < 90
+    assert {row.tone for row in slice_table("x", "rows", material.result.sliced("time")).rows} == {"good"}
+
+
+def test_when_names_of_groups_are_hostile_then_slices_show_them_as_text(tmp_path) -> None:
+    material = make_material(600, 8, 10)
+    groups = np.array([EVIL[row % 10] for row in range(600)]).astype(str)
+    reader = written(with_findings(dataclasses.replace(material, groups=groups)), tmp_path)
+    assert "<script>alert(1)</script>" in reader.text
+
+
+def test_when_there_is_one_level_then_slices_have_no_interval(tmp_path) -> None:
+    material = make_material(600, 8)
+    one = dataclasses.replace(material, levels=(0.5,), quantiles=material.quantiles[:, 2:3])
+    reader = written(with_findings(one), tmp_path)
+    assert "lowest tenth of medians" in reader.words and "over_time" in names(tmp_path)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from raysearch.metrics import evaluate, wilson_limits
+from raysearch.evaluation import evaluate, wilson_limits
 from raysearch.records import Evaluation, Interval
 from raysearch.report.plots_forecast import choose_groups, group_coverage
 from raysearch.report.verdict import (

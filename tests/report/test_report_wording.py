@@ -10,7 +10,7 @@ import pytest
 from matplotlib.text import Text
 from report_made_up import make_trial, make_trials
 
-from raysearch.metrics import evaluate
+from raysearch.evaluation import evaluate
 from raysearch.records import Interval
 from raysearch.report import write_leaderboard
 from raysearch.report.canvas import Sheet, name_ticks, number_ticks
