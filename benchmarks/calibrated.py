@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 
 WAYS = {
-    "not calibrated": ["--calibrate", "none"],
-    "calibrated": ["--calibrate", "marginal"],
+    "not calibrated": ["--calibrate", "none", "--cv", "1"],
+    "calibrated": ["--calibrate", "marginal", "--cv", "1"],
     "calibrated, folds": ["--calibrate", "marginal", "--cv", "5"],
 }
 

@@ -168,10 +168,10 @@ def _check_data(data: DataConfig, problems: Problems, in_memory: bool) -> None:
 
 def _check_monotone(config: Config, problems: Problems) -> None:
     data = config.data
-    if data.monotone:
+    if data.monotone and config.search.model != "lightgbm":
         problems.add(
-            "data.monotone: is not kept yet: LightGBM refuses it for quantiles, and XGBoost fits leaf values "
-            "anew after it has seen to it, so that forecasts would fall where they must rise; take it out"
+            "data.monotone: XGBoost sets the values of leaves anew after it has seen to the constraint, so "
+            "that forecasts would fall where they must rise; use --model lightgbm"
         )
     for column, sign in data.monotone.items():
         name = f"data.monotone: {column!r}"

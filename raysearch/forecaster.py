@@ -24,7 +24,7 @@ from raysearch.data.values import as_numbers, decode, kind_of
 from raysearch.errors import DataError, listing
 from raysearch.forecaster_files import Member, damaged, read_directory, read_members, write_directory
 from raysearch.metrics import Array, level_name
-from raysearch.models import Frame, get_model, load_located, located_importance
+from raysearch.models import Frame, get_model, located_importance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -269,7 +269,7 @@ class Forecaster:
 
     @cached_property
     def _predictors(self) -> tuple[Callable[[Frame], Array], ...]:
-        return tuple(load_located(get_model(m.model), m.files, self.levels) for m in self.members)
+        return tuple(member.predictor(self.levels) for member in self.members)
 
     @property
     def input_columns(self) -> Mapping[str, str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from raysearch.errors import NoForecasterError, StudyError
-from raysearch.models import MODEL_NAMES
+from raysearch.metrics import Array
+from raysearch.models import MODEL_NAMES, Frame, get_model, load_located
 
 FORMAT = 1
 _FILE = "forecaster.json"
@@ -24,6 +25,20 @@ class Member:
     model: str
     files: Mapping[str, bytes]
     weight: float = 1.0
+
+    def predictor(self, levels: tuple[float, ...]) -> Callable[[Frame], Array]:
+        """Return a function from a frame to quantiles [rows, levels]; the models are loaded once.
+
+        Raises:
+            ValueError: when the models are of another number of levels.
+        """
+        loaded: dict[tuple[float, ...], Callable[[Frame], Array]] = self.__dict__.setdefault("_loaded", {})
+        if levels not in loaded:
+            loaded[levels] = load_located(get_model(self.model), self.files, levels)
+        return loaded[levels]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_loaded"}
 
 
 def write_directory(path: str | Path, content: Mapping[str, Any], members: Sequence[Member]) -> Path:

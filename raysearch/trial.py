@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,8 @@ class Bench:
         if location is None:
             return model.start(self._binned[key], fit_params, settings, self._watched[fold])
         watched = with_location(self._watched[fold], location.watched)
+        if settings.monotone:  # what rises with the location rises with all that moves it
+            settings = replace(settings, monotone=(*settings.monotone, 1))
         return LocatedFit(model.start(self._binned[key], fit_params, settings, watched), location)
 
     def _location(self, fold: int, model_name: str) -> Location | None:

@@ -305,3 +305,13 @@ class ModelContract:
         early = self.fit(5, getattr(self, kind)).predict_watched()
         loaded = self.model.load(fit.dump(5), LEVELS)(frame.slice(0, 80))
         np.testing.assert_allclose(loaded, early, rtol=0, atol=1e-6)
+
+    def test_rows_count_by_their_weight(self):
+        """Two kinds of rows that no feature tells apart: the levels follow those that weigh more."""
+        frame, _ = make_frame(400)
+        y = np.where(np.arange(400) % 2 == 0, 0.0, 10.0)
+        for heavy, middle in ((0, 0.0), (1, 10.0)):
+            weights = np.where(np.arange(400) % 2 == heavy, 1.9, 0.1)
+            binned = self.model.bin(frame, y, self.small, SETTINGS, weights)
+            fit = self.fit(60, self.small, binned=binned)
+            assert np.median(np.abs(fit.predict_watched()[:, 1] - middle)) < 1.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -129,13 +130,35 @@ def load_located(
     quantiles = model.load(own, levels)
     if not means:
         return quantiles
-    predictors = [model.load_mean(part) for part in means]
+    mean = _loaded(model, tuple(tuple(sorted(part.items())) for part in means))
 
     def predict(frame: Frame) -> Array:
-        said = np.asarray(np.mean([predictor(frame) for predictor in predictors], axis=0))
-        return np.asarray(quantiles(with_location(frame, said)) + said[:, None])
+        said, located = mean(frame)
+        return np.asarray(quantiles(located) + said[:, None])
 
     return predict
+
+
+@lru_cache(maxsize=32)
+def _loaded(model: QuantileModel, means: tuple[tuple[tuple[str, bytes], ...], ...]) -> _Mean:
+    """Return the location of a fold's rows: all trials of the fold have the same."""
+    return _Mean([model.load_mean(dict(part)) for part in means])
+
+
+class _Mean:
+    """The mean of location models; remembers the last rows, which the trials of a fold are asked in turn."""
+
+    def __init__(self, predictors: Sequence[Callable[[Frame], Array]]) -> None:
+        self._predictors = predictors
+        self._last: tuple[Frame, Array, Frame] | None = None
+
+    def __call__(self, frame: Frame) -> tuple[Array, Frame]:
+        """Return what the models say of the rows [rows], and the frame with it as its last column."""
+        last = self._last
+        if last is None or last[0] is not frame:
+            said = np.asarray(np.mean([predict(frame) for predict in self._predictors], axis=0))
+            last = self._last = (frame, said, with_location(frame, said))
+        return last[1], last[2]
 
 
 def located_importance(model: QuantileModel, files: Mapping[str, bytes], columns: int) -> Array:
