@@ -130,7 +130,8 @@ def load_located(
     quantiles = model.load(own, levels)
     if not means:
         return quantiles
-    mean = _loaded(model, tuple(tuple(sorted(part.items())) for part in means))
+    files_of_means = tuple(tuple(sorted(part.items())) for part in means)
+    mean = _loaded(model, files_of_means)  # type: ignore[arg-type]  # adapters are hashed as what they are
 
     def predict(frame: Frame) -> Array:
         said, located = mean(frame)
