@@ -86,7 +86,7 @@ def test_rows_of_weight_zero_are_left_out_and_bad_weights_refused():
     assert any("60 rows of weight 0 in 'w' are left out" in text for text in made.quality.warnings)
     assert "negative" in refused(shop(w=np.where(np.arange(N) < 2, -1.0, 1.0)), weight="w")
     assert "2 rows" in refused(shop(w=np.where(np.arange(N) < 2, np.nan, 1.0)), weight="w")
-    assert "0 in every row" in refused(shop(w=np.zeros(N)), weight="w")
+    assert "0 in every usable row" in refused(shop(w=np.zeros(N)), weight="w")
     assert "no weight column 'v'" in refused(shop(w=weights), weight="v")
     assert "holds the row weights and cannot be a feature" in refused(
         shop(w=weights), weight="w", features=["w", "size"]
