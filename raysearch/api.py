@@ -77,7 +77,8 @@ def tune(
         windows: means, deviations and quantiles of the newest so many steps (default: by the frequency).
         frequency: what one step is, e.g. "15min", "h", "D", "MS" (default: found in the times).
         past: columns that are known only afterwards, as the target is: they enter by their past.
-        monotone: columns that every quantile rises (1) or falls (-1) with, e.g. ``{"price": -1}``.
+        monotone: columns that every quantile rises (1) or falls (-1) with, e.g. ``{"price": -1}``
+            (LightGBM only).
         weight: a column of row weights, for fitting, calibrating and scoring.
         lower, upper: bounds that forecasts stay within.
         cv: folds that take turns in validation; 1: a single part (default: by size).

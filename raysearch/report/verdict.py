@@ -122,7 +122,8 @@ def side_words(evaluation: Evaluation, interval: Interval, transformed: bool) ->
 
 def untuned(result: StudyResult) -> str:
     """Return in a sentence that the model is the library's defaults and why; "" where it is not."""
-    if not result.best.default:
+    blended = result.ensemble is not None and len(result.ensemble.weights) > 1
+    if not result.best.default or blended:  # with other trials it is more than the defaults
         return ""
     if result.trials.get("finished", 0) == 1 and not result.trials.get("stopped", 0):
         if result.stopped_by == "time":

@@ -7,9 +7,10 @@ import math
 
 import numpy as np
 import pytest
+from report_made_up import make_material
 
 from raysearch.evaluation import evaluate, wilson_limits
-from raysearch.records import Evaluation, Interval
+from raysearch.records import Ensemble, Evaluation, Interval
 from raysearch.report.plots_forecast import choose_groups, group_coverage
 from raysearch.report.verdict import (
     chance_of_miss,
@@ -19,6 +20,7 @@ from raysearch.report.verdict import (
     judged,
     miss_words,
     side_words,
+    untuned,
     verdict,
 )
 
@@ -143,3 +145,11 @@ def test_levels_that_stand_to_one_side_miss_there_by_design() -> None:
     assert side_words(evaluation, evaluation.intervals[0], False) == ""
     unknown = dataclasses.replace(evaluation, reliability={})
     assert side_words(unknown, evaluation.intervals[0], False) == ""
+
+
+def test_the_defaults_together_with_other_trials_are_more_than_the_defaults():
+    made = make_material(trials=4)
+    best = dataclasses.replace(made.result.best, default=True)
+    alone = dataclasses.replace(made.result, best=best, ensemble=Ensemble({0: 1.0}, 1.0, 1.0))
+    assert "the model is the defaults" in untuned(alone)
+    assert untuned(dataclasses.replace(alone, ensemble=Ensemble({0: 0.5, 2: 0.5}, 0.9, 1.0))) == ""
