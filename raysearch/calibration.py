@@ -1,11 +1,10 @@
 """Calibration: offsets that make quantiles cover what they claim, from rows that no model was fitted on.
 
-Split conformal prediction with one offset a level (Romano, Patterson and Candès, 2019, each side alone):
-where calibration rows and new rows are exchangeable, a quantile at level 0.95 with its offset lies above the
-truth in at least 95 % of new rows, whatever the model is. Rows may carry weights (Tibshirani et al., 2019;
-Barber et al., 2023), which is how groups, time and the user's row weights come in. Arrays: `y` is [rows], `q`
-is [rows, levels]; both on the scale that the models are fitted on. `weights` is [rows], 1 in the mean: a new
-row is taken to weigh 1; None: all do.
+Where calibration rows and new rows are exchangeable, a quantile at level 0.95 with its conformal offset lies
+above the truth in at least 95 % of new rows, whatever the model is. Rows may carry weights, which is how
+groups, time and the user's row weights come in. Arrays: `y` is [rows], `q` is [rows, levels]; both on the
+scale that the models are fitted on. `weights` is [rows], 1 in the mean: a new row is taken to weigh 1; None:
+all do.
 """
 
 from __future__ import annotations
@@ -13,22 +12,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raysearch.metrics import Array, pinball_losses
+from raysearch.conformal import offsets_of, rows_needed, times
+from raysearch.drift import age_weights, best_half_life, steady_offsets
+from raysearch.metrics import Array
 
-KINDS = ("none", "marginal", "group", "time")
+KINDS = ("none", "marginal", "steady", "group", "time")
 _POOLED_ROWS = 20.0  # weight of all rows beside a group's own: keeps a small group near the others
-_HALF_LIVES = (math.inf, 1.0, 0.5, 0.25)  # of a row's weight by time, as shares of all calibration rows
 _FOLDS = 5  # of rows that calibrate each other
-_BLOCKS = 10  # of rows in time: each is told by what the blocks before it have taught
 _MOST_TOLD = 5
 _LEAST_KEPT = 0.5  # of the residuals' variance, whatever the models' disagreement
-_EPS = 1e-9  # weights are sums of floats: a rank must not hang on their last digit
 
 Groups = NDArray[np.str_]
 Ints = NDArray[np.int64]
@@ -39,8 +36,9 @@ class Calibrator:
     """Shifts each level's quantile by an offset and puts the levels in order.
 
     Attributes:
-        kind: "none", "marginal" (one offset a level), "group" (one a level and group) or "time" (one a level,
-            recent rows weighing more).
+        kind: "none", "marginal" (one offset a level), "steady" (the same, but what all levels are shifted by
+            only as far as it is the same all the time), "group" (one a level and group) or "time" (one a
+            level, recent rows weighing more).
         offsets: what each level is shifted by, [levels], on the modelled scale; for "group" where a row's
             group was not among the calibration rows, or had too few of them.
         by_group: offsets of the known groups, each [levels].
@@ -109,7 +107,7 @@ def calibrate(
     """Learn the offsets from rows that the quantiles' models were not fitted on.
 
     Args:
-        kind: one of KINDS; for "time" the rows are in order of time, the latest last.
+        kind: one of KINDS; for "steady" and "time" the rows are in order of time, the latest last.
         y: truth [rows].
         q: quantiles [rows, levels]; put in order before anything else.
         groups: group of each row [rows], needed for "group". One with fewer rows than finite offsets of its
@@ -120,10 +118,12 @@ def calibrate(
         return no_calibration(levels)
     residuals = y[:, None] - np.sort(q, axis=1)
     if kind == "time":
-        half_life = _best_half_life(y, q, levels, weights)
-        offsets = _offsets(residuals, levels, _times(_age_weights(len(y), half_life), weights))
+        half_life = best_half_life(y, q, levels, weights)
+        offsets = offsets_of(residuals, levels, times(age_weights(len(y), half_life), weights))
         return Calibrator(kind, offsets, {}, len(y), half_life if math.isfinite(half_life) else None)
-    pooled = _offsets(residuals, levels, weights)
+    pooled = offsets_of(residuals, levels, weights)
+    if kind == "steady":
+        return Calibrator(kind, steady_offsets(pooled, residuals, levels, weights), {}, len(y))
     by_group, few = {}, {}
     if kind == "group" and groups is not None:
         share = min(1.0, _POOLED_ROWS / (len(y) if weights is None else float(weights.sum())))
@@ -134,7 +134,7 @@ def calibrate(
                 few[str(name)] = int(own.sum())
                 continue
             # The group's rows count 1, all others so much that together they weigh _POOLED_ROWS at most.
-            by_group[str(name)] = _offsets(residuals, levels, _times(np.where(own, 1.0, share), weights))
+            by_group[str(name)] = offsets_of(residuals, levels, times(np.where(own, 1.0, share), weights))
     return Calibrator(kind, pooled, by_group, len(y), few=few)
 
 
@@ -217,45 +217,6 @@ def cross_calibrated(
     return np.asarray(told[folds.told])
 
 
-def conformal_offset(residuals: Array, level: float, weights: Array | None = None) -> float:
-    """Return what a quantile is shifted by so that it covers a new row with probability ``level``.
-
-    Args:
-        residuals: truth minus quantile of the calibration rows [rows].
-        level: upper levels are shifted until at least that share of new rows lies at or below, lower ones
-            (below 0.5) until at most that share lies below; 0.5 halfway between the two.
-        weights: how much each row counts beside a new one, which counts 1; None: all 1.
-
-    Returns:
-        With n rows of weight 1 the residual of rank ``ceil(level * (n + 1))`` for an upper level, of rank
-        ``floor(level * (n + 1))`` for a lower one; infinite, plus or minus, where there is no such rank.
-    """
-    if level == 0.5:
-        low, high = -_upper(-residuals, 0.5, weights), _upper(residuals, 0.5, weights)
-        return (low + high) / 2 if math.isfinite(high) and math.isfinite(low) else 0.0
-    return _upper(residuals, level, weights) if level > 0.5 else -_upper(-residuals, 1.0 - level, weights)
-
-
-def _upper(residuals: Array, level: float, weights: Array | None) -> float:
-    order = np.argsort(residuals, kind="stable")
-    counts = np.ones(len(residuals)) if weights is None else np.asarray(weights)[order]
-    reached = np.cumsum(counts)
-    needed = level * (float(counts.sum()) + 1.0)
-    at = int(np.searchsorted(reached, needed - _EPS * max(1.0, needed)))
-    return float(residuals[order[at]]) if at < len(residuals) else math.inf
-
-
-def _offsets(residuals: Array, levels: Sequence[float], weights: Array | None) -> tuple[float, ...]:
-    """Return the offset of each level; where there are too few rows for one, that of the outermost row."""
-    found = []
-    for i, level in enumerate(levels):
-        offset = conformal_offset(residuals[:, i], level, weights)
-        if not math.isfinite(offset):
-            offset = float(residuals[:, i].max() if offset > 0 else residuals[:, i].min())
-        found.append(offset)
-    return tuple(found)
-
-
 def shortages(calibrator: Calibrator, levels: Sequence[float]) -> tuple[str, ...]:
     """Return words on calibration rows that are too few for what the levels claim."""
     if calibrator.kind == "none":
@@ -292,39 +253,3 @@ def as_of_mean(y: Array, q: Array, disagreement: float, models: int) -> Array:
     kept = math.sqrt(max(_LEAST_KEPT, 1.0 - (1.0 - 1.0 / models) * disagreement))
     middle = (y[:, None] - q).mean(axis=0)
     return np.asarray((1.0 - kept) * (y[:, None] - middle) + kept * q)
-
-
-def rows_needed(levels: Sequence[float]) -> int:
-    """Return how many calibration rows the outermost level needs for the finite-sample guarantee."""
-    tail = min(min(level, 1.0 - level) for level in levels)
-    return math.ceil(round(1.0 / tail, 9)) - 1
-
-
-def _age_weights(rows: int, half_life: float) -> Array:
-    """Return weights of rows in order of time: 1 for the latest, half of it ``half_life`` rows before."""
-    ages = np.arange(rows - 1, -1, -1, dtype=np.float64)
-    return np.asarray(0.5 ** (ages / half_life)) if math.isfinite(half_life) else np.ones(rows)
-
-
-def _times(counts: Array, weights: Array | None) -> Array:
-    return counts if weights is None else counts * weights
-
-
-def _best_half_life(y: Array, q: Array, levels: Sequence[float], weights: Array | None) -> float:
-    """Return the half-life, in rows, whose offsets would have scored best on the rows that came after."""
-    edges = np.linspace(0, len(y), _BLOCKS + 1).astype(int)
-    residuals = y[:, None] - np.sort(q, axis=1)
-
-    def score(share: float) -> float:
-        total = 0.0
-        for start, stop in pairwise(edges[1:]):
-            before, after = (None, None) if weights is None else (weights[:start], weights[start:stop])
-            offsets = _offsets(residuals[:start], levels, _times(_age_weights(start, share * len(y)), before))
-            shifted = np.sort(np.sort(q[start:stop], axis=1) + offsets, axis=1)
-            losses = pinball_losses(y[start:stop], shifted, levels).mean(axis=1)
-            total += float(_times(losses, after).sum())
-        return total
-
-    if edges[1] < 1:
-        return math.inf
-    return min(_HALF_LIVES, key=score) * len(y)

@@ -146,7 +146,14 @@ class Config:
         Also for a single split in time: offsets from one stretch may be wrong for the next, but none at all
         are further from what intervals claim, and cost more, on nearly every series measured.
         """
-        return "marginal" if self.search.calibrate == "auto" else self.search.calibrate
+        if self.search.calibrate != "auto":
+            return self.search.calibrate
+        return "steady" if self.by_time else "marginal"
+
+    @property
+    def by_time(self) -> bool:
+        """Whether the rows are split in order of time."""
+        return self.split.by == "time" or (self.split.by == "auto" and self.data.time is not None)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

@@ -23,7 +23,7 @@ TRANSFORMS = ("auto", "none", "log", "log1p", "asinh", "change")
 SPLITS = ("auto", "random", "time", "group")
 WINDOWS = ("expanding", "sliding", "both")
 SCHEDULERS = ("asha", "median", "none")
-CALIBRATIONS = ("auto", "marginal", "group", "time", "none")
+CALIBRATIONS = ("auto", "marginal", "steady", "group", "time", "none")
 ENGINES = ("ray", "inline")
 LEDGER_VARIABLE = "RAYSEARCH_LEDGER"  # the ledger's address, where it must not be kept or shown
 
@@ -203,8 +203,9 @@ def _check_split(config: Config, problems: Problems) -> None:
     _check_window(split, data.time is not None, problems)
     if config.search.calibrate == "group" and not data.group:
         problems.add("search.calibrate: 'group' needs the group column, e.g. --group store")
-    if config.search.calibrate == "time" and not data.time:
-        problems.add("search.calibrate: 'time' needs the column that orders the rows, e.g. --time date")
+    kind = config.search.calibrate
+    if kind in ("steady", "time") and not data.time:
+        problems.add(f"search.calibrate: {kind!r} needs the column that orders the rows, e.g. --time date")
     if split.by == "time" and not data.time:
         problems.add("split.by: 'time' needs the column that orders the rows, e.g. --time date")
     if split.by == "group" and not data.group:

@@ -52,7 +52,6 @@ def settled(config: Config) -> Config:
     data, split = config.data, config.split
     if data.transform == "auto":
         config = config.replace("data", transform="none" if data.horizon is None else "change")
-    by_time = split.by == "time" or (split.by == "auto" and data.time is not None)
-    if data.horizon is None or not by_time:
+    if data.horizon is None or not config.by_time:
         return config
     return config.replace("split", purge=max(split.purge, data.horizon - 1))

@@ -7,15 +7,16 @@ boosters say of rows that they were not fitted on, on their scale.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from raysearch.calibration import Folds, Ints
+from raysearch.calibration import Ints
 from raysearch.metrics import Array
 
 _STEPS = 20  # at most; each weight is a multiple of one over the steps made
 _ROWS = 10_000  # that weights are chosen on, at most: more cost seconds and change little
+_STRETCHES = 10  # of rows in time
 _LEAST_GAIN = 1e-4  # share of the loss below which one more step is not worth it
 
 Loss = Callable[[Array, Ints], float]  # of quantiles [rows, levels] of the rows with these numbers
@@ -59,15 +60,26 @@ def blend(weights: Array, raws: Array) -> Array:
     return np.asarray(np.tensordot(weights, raws, axes=1))
 
 
-def cross_fitted(choose: Callable[[Ints], Array], raws: Array, folds: Folds) -> Array:
+def cross_fitted(choose: Callable[[Ints], Array], raws: Array, pairs: Iterable[tuple[Ints, Ints]]) -> Array:
     """Return the mean of the trials' quantiles [rows, levels], no row having a say in its own weights.
 
     Args:
         choose: from the numbers of rows to the weights chosen by them.
-        folds: which rows tell of which; a row that none tells of gets the plain mean.
+        pairs: the rows of a part, and those that its weights are chosen by; a row that none tell of gets the
+            plain mean.
     """
     blended = np.asarray(raws.mean(axis=0))
-    for own, others in folds.pairs():
+    for own, others in pairs:
         if len(others):
             blended[own] = blend(choose(others), raws[:, own])
     return blended
+
+
+def stretches(rows: int) -> Iterator[tuple[Ints, Ints]]:
+    """Yield the numbers of the rows of each stretch of time, and those of all others, earlier and later ones.
+
+    Weights by earlier rows alone would be chosen by few of them, and change from stretch to stretch.
+    """
+    of_row = np.arange(rows) * min(_STRETCHES, rows) // max(rows, 1)
+    for stretch in np.unique(of_row):
+        yield np.flatnonzero(of_row == stretch), np.flatnonzero(of_row != stretch)

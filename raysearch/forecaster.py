@@ -171,9 +171,9 @@ class Forecaster:
         """Return this forecaster calibrated by other rows; no model is trained.
 
         Args:
-            data: rows with the target, as for ``predict``, that the models were not fitted on; for kind
-                "time" in order of time.
-            kind: "marginal", "group", "time" or "none"; None: as this forecaster is.
+            data: rows with the target, as for ``predict``, that the models were not fitted on; for kinds
+                "steady" and "time" in order of time.
+            kind: "marginal", "steady", "group", "time" or "none"; None: as this forecaster is.
 
         Raises:
             DataError: when the table cannot be read, or no row has a target.

@@ -245,10 +245,11 @@ class Ensemble:
     Attributes:
         weights: by trial's number; they sum to 1.
         score: of their mean on the validation rows, each row with weights and a calibration that it has no
-            say in.
+            say in; for rows in time the pinball loss before calibration.
         best_score: of the best trial alone.
         models: trained models in the forecaster, one a trial, or one a trial and fold.
         predict_ms: milliseconds in which it predicts 1,000 rows; None where that was not timed.
+        calibrated: whether the scores are those after calibration.
     """
 
     weights: Mapping[int, float]
@@ -256,6 +257,7 @@ class Ensemble:
     best_score: float
     models: int = 0
     predict_ms: float | None = None
+    calibrated: bool = True
 
     @property
     def gain_percent(self) -> float:

@@ -126,6 +126,16 @@ class Bench:
         fits = [self._begin(fold, model_name, fit_params) for fold in range(len(self._learnt))]
         return fits[0] if len(fits) == 1 else FoldFit(fits)
 
+    @property
+    def trainings(self) -> int:
+        """Trainings of a trial, one or one a fold."""
+        return len(self._learnt)
+
+    def prepare(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> None:
+        """Do what takes longest before the first round of one training, and is kept for later trials."""
+        if wants_location(fit_params):
+            self._location(fold, model_name)
+
     def _begin(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
         model, settings = get_model(model_name), self.recipe.settings
         location = self._location(fold, model_name) if wants_location(fit_params) else None
@@ -254,6 +264,10 @@ def run_trial(
     Raises:
         TrialError: when a score is not finite, or at the end all levels are alike.
     """
+    for fold in range(bench.trainings):
+        if given_up and given_up():
+            return
+        bench.prepare(fold, spec.model, spec.fit_params)
     fit = bench.begin(spec.model, spec.fit_params)
     looks = None if spec.default or not fit.additive else _Looks(bench, fit)
     for rounds in spec.rungs:

@@ -17,13 +17,12 @@ from raysearch.calibration import (
     Calibrator,
     as_of_mean,
     calibrate,
-    conformal_offset,
     cross_calibrated,
     make_folds,
     no_calibration,
-    rows_needed,
     shortages,
 )
+from raysearch.conformal import conformal_offset, rows_needed
 from raysearch.metrics import pinball_loss_avg
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -15,11 +15,11 @@ from scipy.stats import betabinom, binom, norm
 from raysearch.calibration import (
     as_of_mean,
     calibrate,
-    conformal_offset,
     cross_calibrated,
     fold_of_rows,
     make_folds,
 )
+from raysearch.conformal import conformal_offset
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SEEDS = 40

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysearch.calibration import Folds, make_folds
-from raysearch.ensemble import blend, choose_weights, cross_fitted
+from raysearch.ensemble import blend, choose_weights, cross_fitted, stretches
 from raysearch.metrics import pinball_loss_avg
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -75,18 +75,18 @@ def test_weights_sum_to_one_are_few_and_never_worse_than_the_best_alone(trials, 
     assert loss(blend(weights, raws), numbers) <= loss(raws[0], numbers)
 
 
-def test_no_row_has_a_say_in_its_own_weights():
+@pytest.mark.parametrize("pairs", [list(make_folds(50).pairs()), list(stretches(50))], ids=["folds", "time"])
+def test_no_row_has_a_say_in_its_own_weights(pairs):
     y, raws, _ = job(5, 50)
-    folds = make_folds(50)
 
     def told(truth):
         def loss(q, rows):
             return pinball_loss_avg(truth[rows], q, LEVELS)
 
-        return cross_fitted(lambda rows: choose_weights(loss, raws, rows, 5), raws, folds)
+        return cross_fitted(lambda rows: choose_weights(loss, raws, rows, 5), raws, pairs)
 
     first = told(y)
-    own, _ = next(iter(folds.pairs()))
+    own, _ = pairs[0]
     changed = y.copy()
     changed[own] += 100.0
     np.testing.assert_array_equal(told(changed)[own], first[own])
@@ -96,7 +96,19 @@ def test_no_row_has_a_say_in_its_own_weights():
 def test_rows_that_nothing_tells_of_get_the_plain_mean():
     _, raws, loss = job(3, 50)
     folds = make_folds(50, times=np.arange(50))
-    mean = cross_fitted(lambda rows: choose_weights(loss, raws, rows, 3), raws, folds)
+    mean = cross_fitted(lambda rows: choose_weights(loss, raws, rows, 3), raws, folds.pairs())
     np.testing.assert_allclose(mean[:10], raws[:, :10].mean(axis=0))
-    alone = cross_fitted(lambda rows: np.asarray([1.0, 0, 0]), raws, Folds(np.zeros(50, dtype=np.int64)))
+    alone = cross_fitted(
+        lambda rows: np.asarray([1.0, 0, 0]), raws, Folds(np.zeros(50, dtype=np.int64)).pairs()
+    )
     np.testing.assert_allclose(alone, raws.mean(axis=0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 60))
+def test_each_row_is_in_one_stretch_and_its_weights_are_chosen_by_all_others(rows):
+    pairs = list(stretches(rows))
+    assert sorted(np.concatenate([own for own, _ in pairs]).tolist() if pairs else []) == list(range(rows))
+    for own, others in pairs:
+        assert np.array_equal(np.sort(np.concatenate([own, others])), np.arange(rows))
+        assert (np.diff(own) == 1).all()

@@ -258,6 +258,12 @@ def test_a_trial_that_is_given_up_ends_within_a_few_rounds_without_a_score(model
     assert len(looks) == 5
 
 
+def test_a_trial_that_is_given_up_before_its_first_round_learns_no_location(monkeypatch):
+    monkeypatch.setattr(Bench, "_location", lambda *words: pytest.fail("a location was learnt"))
+    located = replace(spec(), fit_params={**spec().fit_params, "location": True})
+    assert list(run_trial(located, Bench(*job()), lambda: True)) == []
+
+
 def test_looking_in_between_changes_no_score():
     watched = run_trial(spec(), Bench(*job()), lambda: False)
     straight = run_trial(spec(), Bench(*job()))

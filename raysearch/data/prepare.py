@@ -94,7 +94,7 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
             ``data.strict`` also all signs of leakage, which are warnings otherwise.
     """
     data = config.data
-    by_time = config.split.by == "time" or (config.split.by == "auto" and data.time is not None)
+    by_time = config.by_time
     main = _given(config, table, by_time)
     extra = _given_test(data, by_time, main) if data.test_path else None
     series = None if data.horizon is None else fit_series(main.table, data)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from raysearch.calibration import Ints
-from raysearch.ensemble import choose_weights, cross_fitted
+from raysearch.ensemble import choose_weights, cross_fitted, stretches
 from raysearch.flow.job import Job
 from raysearch.metrics import Array
 from raysearch.models import Frame, by_fold, get_model, load_located
@@ -56,7 +56,8 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
     """Choose trials and weights by the pinball loss on the validation rows.
 
     The mean of several is taken only where its score is better than the best trial's, each row scored with
-    weights and a calibration in which it has no say.
+    weights and a calibration in which it has no say. In time their losses before calibration are compared:
+    offsets by the few rows before the first folds would decide it otherwise.
 
     Args:
         leading: the trials that may become the model, the best first.
@@ -72,22 +73,26 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
     if bound is not None:
         known, costs, notes = _within(job, known, files, bound)
     raws = np.stack([_said(job, trial, files[trial.key], watched) for trial in known])
-    best = bench.score(raws[0], known[0].rounds).score
+    in_time = job.config.by_time
+
+    def told(raw: Array) -> float:
+        return bench.loss(raw) if in_time else bench.score(raw, known[0].rounds).score
 
     def chosen_by(rows: Ints) -> Array:
         return choose_weights(bench.loss_of, raws, rows, most, costs)
 
+    best = told(raws[0])
     alone = Chosen((known[0],), np.ones(1), raws[0], _facts([known[0]], np.ones(1), best, best), notes)
     if most == 1 or len(known) == 1:
         return alone
-    blended = cross_fitted(chosen_by, raws, job.dataset.folds)
-    score = bench.score(blended, known[0].rounds).score
-    weights = chosen_by(np.arange(raws.shape[1]))
+    rows = raws.shape[1]
+    blended = cross_fitted(chosen_by, raws, stretches(rows) if in_time else job.dataset.folds.pairs())
+    score, weights = told(blended), chosen_by(np.arange(rows))
     if not score < best or (weights > 0).sum() == 1:
         return alone
     inside = np.flatnonzero(weights).tolist()
     trials = [known[i] for i in inside]
-    facts = _facts(trials, weights[inside], score, best)
+    facts = replace(_facts(trials, weights[inside], score, best), calibrated=not in_time)
     return Chosen(tuple(trials), weights[inside], blended, facts, notes)
 
 

@@ -16,7 +16,7 @@ from raysearch.study.paths import StudyPaths
 from raysearch.trial import ANCHOR, TARGET, WEIGHT, Recipe
 
 _CLOSING_S = 10.0  # ending Ray, the ensemble, the report and the record, measured on two cores
-_ENDING_RAY_S = 3.0
+_ENDING_RAY_S = 5.0  # of these, until the trials that run are given up, Ray has ended and trials are chosen
 _CELLS_A_THREAD = 20_000  # rows times features below which one more thread does not pay
 _REFIT_SHARE = 0.2  # of the time budget at most: beyond it the search's own model is kept
 

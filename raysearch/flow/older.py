@@ -11,13 +11,13 @@ from raysearch.study.home import StudyAbout
 def as_begun(about: StudyAbout, sections: dict[str, dict[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
     """Return the settings of a study that goes on, so that its trials are scored as its first ones were.
 
-    Folds had to be asked for, and where calibration was chosen by itself, a single validation part in time
-    had none.
+    Folds had to be asked for. Where calibration was chosen by itself, it was marginal, and before folds went
+    by size a single validation part in time had none.
     """
     split, search = {"cv": 1, **sections["split"]}, sections["search"]
     sections = {**sections, "split": split}
-    by_time = split["by"] == "time" or (split["by"] == "auto" and sections["data"].get("time") is not None)
-    automatic = search.get("calibrate", "auto") == "auto"
-    if about.split_digest or not by_time or not automatic or split["cv"] != 1:
+    if search.get("calibrate", "auto") != "auto":
         return sections
-    return {**sections, "search": {**search, "calibrate": "none"}}
+    by_time = split["by"] == "time" or (split["by"] == "auto" and sections["data"].get("time") is not None)
+    none = by_time and split["cv"] == 1 and not about.split_digest
+    return {**sections, "search": {**search, "calibrate": "none" if none else "marginal"}}

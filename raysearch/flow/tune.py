@@ -68,7 +68,8 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     display.phase("reading the table")
     table = read_table(table) if table is not None else None
     dataset = prepare(config, table)
-    config = config.replace("split", cv=dataset.cv)  # what went by size stays when the study is gone on with
+    # What was decided here, by size and by time, stays when the study is gone on with.
+    config = config.replace("split", cv=dataset.cv).replace("search", calibrate=config.calibration)
     about = home.create(
         config.study,
         {

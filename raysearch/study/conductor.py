@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -22,6 +22,7 @@ from raysearch.trial import TrialSpec, rungs_for
 
 Wish = Literal["more", "wait", "done"]
 _RETRIES = 2  # times that a trial is tried again after it lost its worker
+_REFITTED = 3  # trials that time is kept for to fit them again; the default is one more
 _SPARE = 10  # trials that may fail in a search without a number of trials
 
 
@@ -114,15 +115,21 @@ class Conductor:
         deadline = self._limits.deadline_s
         if self._halt or deadline is None:
             return bool(self._halt)
-        kept_back = self.refit_s if self.refit_s <= self._limits.refit_most_s else 0.0
-        if time.monotonic() + kept_back >= deadline:
+        if time.monotonic() + self.refit_s >= deadline:
             self._halt = "time"
         return bool(self._halt)
 
     @property
     def refit_s(self) -> float:
-        """Return how many seconds refitting the best trial and the default is likely to take."""
-        trials = {trial.key: trial.seconds for trial in (self.best, self.default) if trial}
+        """Return how many seconds to keep for refitting the leading trials and the default.
+
+        None where the best one's refit would take longer than it is worth; of the others what is worth it.
+        """
+        least, most = self._refit_of(self.leading[:1]), self._limits.refit_most_s
+        return 0.0 if least > most else min(most, self._refit_of(self.leading[:_REFITTED]))
+
+    def _refit_of(self, leading: Sequence[TrialResult]) -> float:
+        trials = {trial.key: trial.seconds for trial in (*leading, self.default) if trial}
         return self._limits.refit_scale * sum(trials.values())
 
     def interrupt(self) -> None:

@@ -69,7 +69,9 @@ def test_each_group_has_offsets_of_its_own(study):
 
 
 def test_a_single_split_in_time_is_calibrated_unless_told_otherwise(study, table):
-    assert study(table, data__time="day").forecaster.calibrator.kind == "marginal"
+    assert study(table, data__time="day").forecaster.calibrator.kind == "steady"
+    assert resume("s", overrides={"search": {"trials": 5}}).forecaster.calibrator.kind == "steady"
+    assert study(table, study__name="r").forecaster.calibrator.kind == "marginal"
     asked = study(table, data__time="day", search__calibrate="none", study__name="n")
     assert asked.forecaster.calibrator.kind == "none"
 
@@ -134,8 +136,9 @@ def test_folds_without_test_rows_are_told_out_of_fold(study):
 def test_folds_of_groups_and_of_time(study, table):
     by_group = study(noisy(300), split__by="group", data__group="store", split__cv=3, split__test_size=0)
     assert len(by_group.forecaster.members) == 2  # there are two stores
-    in_time = study(table, data__time="day", split__cv=3, split__purge=2, study__name="t")
-    assert in_time.forecaster.calibrator.kind == "marginal"
+    words = {"split__cv": 3, "split__purge": 2, "search__ensemble": 1}
+    in_time = study(table, data__time="day", study__name="t", **words)
+    assert in_time.forecaster.calibrator.kind == "steady"
     assert len(in_time.forecaster.members) == 1
     assert in_time.forecaster.about["fitted_on"] == "training rows and validation rows"
 

@@ -60,6 +60,16 @@ def test_a_study_from_before_single_parts_in_time_were_calibrated_stays_without(
     assert more.trials[:2] == before.trials
 
 
+def test_a_study_in_time_from_before_its_shift_was_weighed_stays_marginal(study, table):
+    before = study(table, data__time="day", search__calibrate="marginal")
+    about = json.loads(ABOUT.read_text())
+    about["config"]["search"]["calibrate"] = "auto"
+    ABOUT.write_text(json.dumps(about))
+    more = resume("s", overrides={"search": {"trials": 3}})
+    assert more.forecaster.calibrator.kind == "marginal"
+    assert more.trials[:2] == before.trials
+
+
 @pytest.mark.parametrize(("window", "rows"), [("expanding", 160), ("50", 50)])
 def test_the_last_model_learns_from_the_latest_rows_of_the_window(study, table, monkeypatch, window, rows):
     fitting = importlib.import_module("raysearch.flow.fitting")
@@ -77,7 +87,9 @@ def test_the_last_model_learns_from_the_latest_rows_of_the_window(study, table, 
 
 
 def test_folds_around_which_is_learnt_are_averaged(study, table):
-    done = study(table, data__time="day", split__cv=3, split__window="both", split__embargo=2)
+    done = study(
+        table, data__time="day", split__cv=3, split__window="both", split__embargo=2, search__ensemble=1
+    )
     assert len(done.forecaster.members) == 3
     assert done.forecaster.about["fitted_on"] == "training rows"
     assert not any("embargo" in text for text in done.warnings)

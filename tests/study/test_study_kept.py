@@ -62,6 +62,20 @@ def test_time_for_a_refit_is_kept_back_unless_it_would_be_too_long(tmp_path, mon
     assert study.conductor.halted
 
 
+def test_time_is_kept_for_several_refits_but_no_more_than_they_are_worth(tmp_path, monkeypatch):
+    kept = []
+    for most in (60.0, 9.0, 6.0):
+        words = limits(9, refit_scale=1.0, refit_most_s=most, deadline_s=time.monotonic() + 900, candidates=8)
+        (tmp_path / str(most)).mkdir()
+        study = begin(tmp_path / str(most), words)
+        for i, seconds in enumerate((2.0, 3.0, 4.0, 5.0)):
+            spec = propose(study)
+            monkeypatch.setattr(study.ledger, "started_s", lambda number, s=seconds: time.time() - s)
+            study.conductor.finished(spec.key, rung(40, 5.0 - i))
+        kept.append(study.conductor.refit_s)
+    assert kept == pytest.approx([14.0, 9.0, 0.0], abs=0.5)  # best 5, next 4 and 3, default 2
+
+
 def test_one_trial_that_is_default_and_best_is_refitted_once(tmp_path, monkeypatch):
     study = begin(tmp_path, limits(9, refit_scale=1.0, refit_most_s=5.0, deadline_s=time.monotonic() + 7))
     spec = propose(study)
@@ -69,5 +83,5 @@ def test_one_trial_that_is_default_and_best_is_refitted_once(tmp_path, monkeypat
     study.conductor.finished(spec.key, rung(40, 1.0))
     assert study.conductor.refit_s == pytest.approx(4.0, abs=0.5)
     finish(study, 0.5)
-    assert study.conductor.refit_s == pytest.approx(8.0, abs=0.5)
+    assert study.conductor.refit_s == 0.0
     assert not study.conductor.halted  # more than a refit is worth: no time is kept for it

@@ -1,0 +1,82 @@
+"""Calibration of rows in order of time: what their past tells of what comes, and what it does not.
+
+Arrays: `y` is [rows], `q` is [rows, levels], the latest row last; both on the scale of the models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from raysearch.conformal import offsets_of, times
+from raysearch.metrics import Array, pinball_losses
+
+_HALF_LIVES = (math.inf, 1.0, 0.5, 0.25)  # of a row's weight by time, as shares of all calibration rows
+_BLOCKS = 10  # of rows in time: each is told by what the blocks before it have taught
+_STRETCHES = 6  # that a shift must be seen in
+_LEAST_STRETCHES, _LEAST_ROWS = 3, 5  # below so many, of so many rows each, nothing tells how steady it is
+_ALIKE = 2.0  # stretches side by side resemble each other: half as many tell as much alone
+
+
+def age_weights(rows: int, half_life: float) -> Array:
+    """Return weights of rows in order of time: 1 for the latest, half of it ``half_life`` rows before."""
+    ages = np.arange(rows - 1, -1, -1, dtype=np.float64)
+    return np.asarray(0.5 ** (ages / half_life)) if math.isfinite(half_life) else np.ones(rows)
+
+
+def best_half_life(y: Array, q: Array, levels: Sequence[float], weights: Array | None) -> float:
+    """Return the half-life, in rows, whose offsets would have scored best on the rows that came after."""
+    edges = np.linspace(0, len(y), _BLOCKS + 1).astype(int)
+    residuals = y[:, None] - np.sort(q, axis=1)
+
+    def score(share: float) -> float:
+        total = 0.0
+        for start, stop in pairwise(edges[1:]):
+            before, after = (None, None) if weights is None else (weights[:start], weights[start:stop])
+            offsets = offsets_of(residuals[:start], levels, times(age_weights(start, share * len(y)), before))
+            shifted = np.sort(np.sort(q[start:stop], axis=1) + offsets, axis=1)
+            losses = pinball_losses(y[start:stop], shifted, levels).mean(axis=1)
+            total += float(times(losses, after).sum())
+        return total
+
+    if edges[1] < 1:
+        return math.inf
+    return min(_HALF_LIVES, key=score) * len(y)
+
+
+def steady_offsets(
+    offsets: Sequence[float], residuals: Array, levels: Sequence[float], weights: Array | None
+) -> tuple[float, ...]:
+    """Return the offsets with the shift that they have in common drawn towards zero, as far as it wavers.
+
+    Offsets widen or narrow quantiles, and shift all of them. How far forecasts lie from the truth in the mean
+    of a stretch of time changes from one to the next: a shift is only worth as much as stretches agree on it.
+    It is multiplied by the positive part of 1 - v/m² (James and Stein, 1961), of m, its mean over the
+    stretches, and v, the variance of that mean.
+
+    Args:
+        offsets: of each level [levels].
+        residuals: truth minus quantile [rows, levels], in order of time.
+    """
+    if not levels[0] <= 0.5 <= levels[-1]:
+        return tuple(offsets)  # quantiles of one side have no middle that could be told from their width
+    parts = max(1, min(_STRETCHES, len(residuals) // _LEAST_ROWS))
+    if parts < _LEAST_STRETCHES:
+        return tuple(offsets)
+    edges = np.linspace(0, len(residuals), parts + 1).astype(int)
+    shifts = [
+        _middle(offsets_of(residuals[a:b], levels, None if weights is None else weights[a:b]), levels)
+        for a, b in pairwise(edges)
+    ]
+    mean, error = float(np.mean(shifts)), _ALIKE * float(np.var(shifts, ddof=1)) / parts
+    kept = max(0.0, 1.0 - error / mean**2) if mean else 0.0
+    lost = (1.0 - kept) * _middle(offsets, levels)
+    return tuple(offset - lost for offset in offsets)
+
+
+def _middle(offsets: Sequence[float], levels: Sequence[float]) -> float:
+    """Return the offset of the median, or between those of the levels around it."""
+    return float(np.interp(0.5, levels, offsets))

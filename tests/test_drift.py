@@ -1,0 +1,65 @@
+"""Rows in time: a shift counts as far as stretches agree on it; worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raysearch.calibration import calibrate
+from raysearch.drift import steady_offsets
+
+LEVELS = (0.1, 0.5, 0.9)
+
+
+def stretches(*shifts):
+    """Return residuals [rows, 3]: in each stretch of five rows, all levels are off by one shift."""
+    return np.repeat(np.asarray(shifts, float), 5)[:, None] * np.ones(3)
+
+
+def test_a_shift_on_which_all_stretches_agree_stays():
+    assert steady_offsets((1.0, 2.0, 3.0), stretches(*[2.0] * 6), LEVELS, None) == (1.0, 2.0, 3.0)
+
+
+def test_a_shift_that_turns_is_dropped_and_the_width_stays():
+    assert steady_offsets((-1.0, 0.5, 3.0), stretches(3, -3, 3, -3, 3, -3), LEVELS, None) == (-1.5, 0.0, 2.5)
+
+
+def test_the_shift_between_is_shrunk_as_james_and_stein_do():
+    # Mean 2, variance 8 / 5, that of the mean twice a sixth of it: kept is 1 - (2 * 1.6 / 6) / 4 = 13 / 15.
+    shrunk = steady_offsets((0.0, 3.0, 6.0), stretches(0, 2, 2, 2, 2, 4), LEVELS, None)
+    assert shrunk == pytest.approx((-0.4, 2.6, 5.6))
+
+
+def test_the_middle_lies_between_levels_where_none_is_the_median():
+    turning = stretches(3, -3, 3, -3, 3, -3)[:, :2]
+    assert steady_offsets((0.0, 4.0), turning, (0.25, 0.75), None) == (-2.0, 2.0)
+    assert steady_offsets((0.0, 4.0), turning, (0.4, 0.8), None) == pytest.approx((-1.0, 3.0))
+
+
+@pytest.mark.parametrize("levels", [(0.6, 0.9), (0.1, 0.2)])
+def test_levels_of_one_side_keep_their_offsets(levels):
+    assert steady_offsets((1.0, 2.0), stretches(3, -3, 3, -3)[:, :2], levels, None) == (1.0, 2.0)
+
+
+def test_too_few_rows_to_tell_keep_the_offsets():
+    assert steady_offsets((1.0, 2.0, 3.0), stretches(5, -5), LEVELS, None) == (1.0, 2.0, 3.0)
+
+
+def test_stretches_are_told_by_their_weighted_rows():
+    residuals = stretches(1, 1, 1)
+    residuals[::5] = 100.0
+    weights = np.where(np.arange(15) % 5 == 0, 0.01, 1.2475)
+    assert steady_offsets((0.0, 1.0, 2.0), residuals, LEVELS, weights) == (0.0, 1.0, 2.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(15, 200), st.integers(0, 10_000), st.floats(-5, 5))
+def test_a_steady_shift_keeps_the_width_and_never_turns_round(rows, seed, shift):
+    rng = np.random.default_rng(seed)
+    y, q = rng.normal(size=rows) + shift, np.tile([-1.2, 0.0, 1.2], (rows, 1))
+    plain = np.asarray(calibrate("marginal", y, q, LEVELS).offsets)
+    steady = np.asarray(calibrate("steady", y, q, LEVELS).offsets)
+    np.testing.assert_allclose(np.diff(steady), np.diff(plain), atol=1e-9)
+    assert 0.0 <= steady[1] * np.sign(plain[1]) <= abs(plain[1]) + 1e-9
