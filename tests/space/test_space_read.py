@@ -16,6 +16,7 @@ NARROW = {
         "bagging_fraction": ("float", 0.5, 1.0),
         "num_boost_round": ("int", 50, 500),
         "location": ("choice", 0, 0),
+        "extra_trees": ("choice", 0, 0),
     },
     "xgboost": {
         "max_depth": ("int", 3, 15),
@@ -273,9 +274,10 @@ def test_a_range_ends_at_its_last_step():
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost", "lightgbm_wide", "xgboost_wide"])
 def test_the_shipped_spaces_begin_with_a_good_guess(name):
     found = load_space(name.removesuffix("_wide"), name)
-    (point,) = found.start_points()
-    assert point["location"] is True
-    assert point["learning_rate"] == 0.05
+    first, *more = found.start_points()
+    assert first["location"] is True
+    assert first["learning_rate"] == 0.05
+    assert [point["extra_trees"] for point in more] == [True] * (name == "lightgbm")
 
 
 def test_points_to_begin_with_lie_inside_the_space():
