@@ -143,8 +143,9 @@ class Config:
     def calibration(self) -> str:
         """How quantiles are calibrated, "auto" decided.
 
-        Also for a single split in time: offsets from one stretch may be wrong for the next, but none at all
-        are further from what intervals claim, and cost more, on nearly every series measured.
+        In time the errors of one stretch may be turned round in the next, so that a shift counts as far as it
+        is steady. Also for a single split in time: no offsets at all are further from what intervals claim,
+        and cost more, on nearly every series measured.
         """
         if self.search.calibrate != "auto":
             return self.search.calibrate

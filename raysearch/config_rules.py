@@ -16,7 +16,7 @@ from raysearch.objectives import parse_objectives, unmet
 from raysearch.pareto import parse_pick
 
 if TYPE_CHECKING:
-    from raysearch.config import ComputeConfig, Config, DataConfig, SearchConfig, SplitConfig, StudyConfig
+    from raysearch.config import ComputeConfig, Config, DataConfig, SearchConfig, StudyConfig
 
 MODELS = ("lightgbm", "xgboost", "both")
 TRANSFORMS = ("auto", "none", "log", "log1p", "asinh", "change")
@@ -200,12 +200,17 @@ def _check_split(config: Config, problems: Problems) -> None:
         problems.add(f"split.cv: got {split.cv}, must be from 1 (a single validation part) to 20 folds")
     if split.purge < 0:
         problems.add(f"split.purge: got {split.purge}, must not be negative")
-    _check_window(split, data.time is not None, problems)
+    _check_window(config, problems)
     if config.search.calibrate == "group" and not data.group:
         problems.add("search.calibrate: 'group' needs the group column, e.g. --group store")
     kind = config.search.calibrate
     if kind in ("steady", "time") and not data.time:
         problems.add(f"search.calibrate: {kind!r} needs the column that orders the rows, e.g. --time date")
+    elif kind in ("steady", "time") and not config.by_time:
+        problems.add(
+            f"search.calibrate: {kind!r} needs rows that are split in order of time, not by {split.by!r}; "
+            "leave --split out, or use --calibrate marginal"
+        )
     if split.by == "time" and not data.time:
         problems.add("split.by: 'time' needs the column that orders the rows, e.g. --time date")
     if split.by == "group" and not data.group:
@@ -216,7 +221,8 @@ def _check_split(config: Config, problems: Problems) -> None:
         problems.add("split.purge: only a split by time can be purged; name its column, e.g. --time date")
 
 
-def _check_window(split: SplitConfig, timed: bool, problems: Problems) -> None:
+def _check_window(config: Config, problems: Problems) -> None:
+    split = config.split
     if split.window not in WINDOWS and not window_steps(split.window):
         near = nearest(split.window, WINDOWS)
         told = f"must be one of {listing(WINDOWS)}, or a number of time steps, e.g. 365{near}"
@@ -225,9 +231,8 @@ def _check_window(split: SplitConfig, timed: bool, problems: Problems) -> None:
         problems.add(f"split.embargo: got {split.embargo}, must not be negative")
     if split.window == "both" and split.cv == 1:
         problems.add("split.window: 'both' needs folds to learn from the rows around, e.g. --cv 5")
-    by_time = split.by == "time" or (split.by == "auto" and timed)
     for key, asked in (("window", split.window != "expanding"), ("embargo", split.embargo > 0)):
-        if asked and not by_time:
+        if asked and not config.by_time:
             problems.add(f"split.{key}: only a split by time has one; name its column, e.g. --time date")
 
 

@@ -68,13 +68,18 @@ def steady_offsets(
         return tuple(offsets)
     edges = np.linspace(0, len(residuals), parts + 1).astype(int)
     shifts = [
-        _middle(offsets_of(residuals[a:b], levels, None if weights is None else weights[a:b]), levels)
+        _middle(offsets_of(residuals[a:b], levels, _of_stretch(weights, a, b)), levels)
         for a, b in pairwise(edges)
     ]
     mean, error = float(np.mean(shifts)), _ALIKE * float(np.var(shifts, ddof=1)) / parts
     kept = max(0.0, 1.0 - error / mean**2) if mean else 0.0
     lost = (1.0 - kept) * _middle(offsets, levels)
     return tuple(offset - lost for offset in offsets)
+
+
+def _of_stretch(weights: Array | None, start: int, stop: int) -> Array | None:
+    """Return the weights of a stretch's rows, 1 in the mean, as a new row of it counts."""
+    return None if weights is None else weights[start:stop] / weights[start:stop].mean()
 
 
 def _middle(offsets: Sequence[float], levels: Sequence[float]) -> float:

@@ -189,6 +189,15 @@ def test_purge_needs_time_only_where_it_is_not_by_time():
     assert "only a split by time" in message("split.purge=3", "split.by=random", "data.time=t")
 
 
+@pytest.mark.parametrize("kind", ["steady", "time"])
+def test_calibration_in_time_needs_rows_in_time(kind):
+    asked = f"search.calibrate={kind}"
+    assert f"{kind!r} needs the column that orders the rows" in message(asked)
+    assert f"{kind!r} needs rows that are split in order of time" in message(
+        asked, "split.by=random", "data.time=t"
+    )
+
+
 def test_several_problems_are_told_at_once():
     text = message(
         "search.trials=abc", "search.seed=-1", "data.transform=x", "serch.x=1", "bad", "split.test_size=2"

@@ -54,6 +54,12 @@ def test_stretches_are_told_by_their_weighted_rows():
     assert steady_offsets((0.0, 1.0, 2.0), residuals, LEVELS, weights) == (0.0, 1.0, 2.0)
 
 
+def test_stretches_whose_rows_count_little_tell_their_shift_as_well():
+    weights = np.repeat([0.01, 0.01, 0.01, 0.01, 0.01, 5.95], 5)
+    same = stretches(2, 2, 2, 2, 2, 2)
+    assert steady_offsets((1.0, 2.0, 3.0), same, LEVELS, weights) == (1.0, 2.0, 3.0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(15, 200), st.integers(0, 10_000), st.floats(-5, 5))
 def test_a_steady_shift_keeps_the_width_and_never_turns_round(rows, seed, shift):

@@ -82,7 +82,8 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
         return choose_weights(bench.loss_of, raws, rows, most, costs)
 
     best = told(raws[0])
-    alone = Chosen((known[0],), np.ones(1), raws[0], _facts([known[0]], np.ones(1), best, best), notes)
+    facts = Ensemble({known[0].number: 1.0}, best, best, calibrated=not in_time)
+    alone = Chosen((known[0],), np.ones(1), raws[0], facts, notes)
     if most == 1 or len(known) == 1:
         return alone
     rows = raws.shape[1]
@@ -92,13 +93,9 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
         return alone
     inside = np.flatnonzero(weights).tolist()
     trials = [known[i] for i in inside]
-    facts = replace(_facts(trials, weights[inside], score, best), calibrated=not in_time)
+    named = {trial.number: float(weights[i]) for i, trial in zip(inside, trials, strict=True)}
+    facts = replace(facts, weights=named, score=score)
     return Chosen(tuple(trials), weights[inside], blended, facts, notes)
-
-
-def _facts(trials: Sequence[TrialResult], weights: Array, score: float, best: float) -> Ensemble:
-    named = {trial.number: float(weight) for trial, weight in zip(trials, weights, strict=True)}
-    return Ensemble(named, score, best)
 
 
 def _said(job: Job, trial: TrialResult, files: Files | None, watched: Watched) -> Array:

@@ -123,7 +123,7 @@ class Conductor:
     def refit_s(self) -> float:
         """Return how many seconds to keep for refitting the leading trials and the default.
 
-        None where the best one's refit would take longer than it is worth; of the others what is worth it.
+        0 where the best one's refit would take longer than it is worth; otherwise not more than it is worth.
         """
         least, most = self._refit_of(self.leading[:1]), self._limits.refit_most_s
         return 0.0 if least > most else min(most, self._refit_of(self.leading[:_REFITTED]))

@@ -139,6 +139,7 @@ def test_folds_of_groups_and_of_time(study, table):
     words = {"split__cv": 3, "split__purge": 2, "search__ensemble": 1}
     in_time = study(table, data__time="day", study__name="t", **words)
     assert in_time.forecaster.calibrator.kind == "steady"
+    assert by_group.result.ensemble.calibrated and not in_time.result.ensemble.calibrated
     assert len(in_time.forecaster.members) == 1
     assert in_time.forecaster.about["fitted_on"] == "training rows and validation rows"
 
