@@ -17,13 +17,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from raysearch.bench import Bench, Recipe
 from raysearch.calibration import calibrate
 from raysearch.config import load_config
 from raysearch.data import load_builtin, prepare
 from raysearch.metrics import pinball_losses
 from raysearch.models import FitSettings, Frame, get_model
 from raysearch.records import FoldRows
-from raysearch.trial import Bench, Recipe
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 PARAMS = {
@@ -35,7 +35,8 @@ PARAMS = {
 }
 ROUNDS, ROWS = 150, 2000
 SERIES = ("still", "trend", "widening", "regimes", "shift", "walk", "concept")
-WAYS = [(1, "none"), (1, "marginal"), (1, "time"), (5, "marginal"), (5, "time")]
+KINDS = ("marginal", "steady", "time")
+WAYS = [(1, "none"), *((cv, kind) for cv in (1, 5) for kind in KINDS)]
 
 
 def made_up(name, seed):
@@ -114,7 +115,7 @@ def told(frame, config, cv):
     test = Frame(dataset.table.select(names), dataset.encoder.categorical).slice(low, high)
     raw = get_model("lightgbm").load(whole.dump(), LEVELS)(test)
     found = {}
-    for kind in ("none", "marginal", "time"):
+    for kind in ("none", *KINDS):
         q = calibrate(kind, z[start:stop], said, LEVELS).apply(raw)
         inside = float(((z[low:high] >= q[:, 0]) & (z[low:high] <= q[:, -1])).mean())
         back = dataset.transform.inverse(

@@ -10,13 +10,14 @@ import pyarrow as pa
 import pytest
 from contracts import make_frame
 
+from raysearch.bench import Bench, Recipe, TrialError
 from raysearch.calibration import Folds, cross_calibrated, make_folds
 from raysearch.data import Transform
 from raysearch.metrics import pinball_loss_avg
 from raysearch.models import MODEL_NAMES, FitSettings, Frame, by_fold, get_model
 from raysearch.objectives import parse_objectives
 from raysearch.records import FoldRows
-from raysearch.trial import Bench, Recipe, TrialError, TrialSpec, reports, run_trial, rungs_for, unpack
+from raysearch.trial import TrialSpec, reports, run_trial, rungs_for, unpack
 
 LEVELS = (0.1, 0.5, 0.9)
 ROWS, TRAIN = 300, 220

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from raysearch.bench import Bench
 from raysearch.calibration import Ints
 from raysearch.ensemble import choose_weights, cross_fitted, stretches
 from raysearch.flow.job import Job
@@ -16,7 +17,7 @@ from raysearch.metrics import Array
 from raysearch.models import Frame, by_fold, get_model, load_located
 from raysearch.records import Ensemble, TrialResult
 from raysearch.study.kept import Files, KeptModels
-from raysearch.trial import Bench, unpack
+from raysearch.trial import unpack
 
 _TIMED_ROWS = 1000  # that predictions are timed on; also the unit of the bound
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from raysearch.addresses import hide_secrets
+from raysearch.bench import TARGET
 from raysearch.calibration import cross_calibrated
 from raysearch.errors import InterruptedStudyError, StudyError, resume_command
 from raysearch.flow.blending import predict_ms
@@ -24,7 +25,6 @@ from raysearch.report import ReportMaterial, ranked, write_front, write_leaderbo
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger, parameter_importance
 from raysearch.tracking import Tracker
-from raysearch.trial import TARGET
 
 
 def close_study(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raysearch.bench import ANCHOR, COLLAPSED, TARGET, WEIGHT
 from raysearch.errors import StudyError
 from raysearch.evaluation import (
     Forecast,
@@ -25,7 +26,6 @@ from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array, crossed
 from raysearch.objectives import objective_metrics
 from raysearch.records import Comparison, Evaluation, Rival, Slice
-from raysearch.trial import ANCHOR, COLLAPSED, TARGET, WEIGHT
 
 _LOOKED_AT = 5000  # validation rows on which the kept model is looked at
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import raysearch
+from raysearch.bench import Bench
 from raysearch.calibration import calibrate, no_calibration, shortages
 from raysearch.flow.averaging import said_by_mean
 from raysearch.flow.blending import Chosen, choose_trials, search_files
@@ -19,7 +20,6 @@ from raysearch.models import by_fold, get_model, load_located
 from raysearch.records import FoldRows, TrialResult
 from raysearch.study.conductor import Conductor
 from raysearch.study.kept import Files
-from raysearch.trial import Bench
 
 _SEARCHED = "training rows"  # what the models of the search itself were fitted on
 _REFITTED = f"{_SEARCHED} and validation rows"

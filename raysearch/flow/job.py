@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 
+from raysearch.bench import ANCHOR, TARGET, WEIGHT, Recipe
 from raysearch.config import Config
 from raysearch.data import Dataset
 from raysearch.metrics import Array
@@ -13,7 +14,6 @@ from raysearch.models import FitSettings, Frame
 from raysearch.space import SearchSpace
 from raysearch.study.home import Home, StudyAbout
 from raysearch.study.paths import StudyPaths
-from raysearch.trial import ANCHOR, TARGET, WEIGHT, Recipe
 
 _CLOSING_S = 10.0  # ending Ray, the ensemble, the report and the record, measured on two cores
 _ENDING_RAY_S = 5.0  # of these, until the trials that run are given up, Ray has ended and trials are chosen

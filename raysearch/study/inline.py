@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from raysearch.bench import Bench, Recipe
 from raysearch.space import SearchSpace
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger
-from raysearch.trial import Bench, Recipe, TrialSpec, reports
+from raysearch.trial import TrialSpec, reports
 
 
 def run_inline(

@@ -15,6 +15,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from raysearch.bench import Bench, Recipe
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
 from raysearch.space import SearchSpace
@@ -22,7 +23,7 @@ from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor
 from raysearch.study.guard import Fault, process_left_alone
 from raysearch.study.loss import error_of, last_line, losses_survived, why_lost
-from raysearch.trial import Bench, Recipe, Report, TrialSpec, reports
+from raysearch.trial import Report, TrialSpec, reports
 
 _SCORE, _REPORT, _SPEC, _JOB = "score", "report", "spec", "job"
 _RESTARTS = 2  # times that Tune's loop is begun anew after an error of its own, without a trial that ended

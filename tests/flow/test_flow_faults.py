@@ -207,10 +207,10 @@ def test_ctrl_c_before_a_trial_has_finished_is_told_with_the_way_on(study, table
 
 
 def test_a_study_in_which_every_trial_failed_tells_the_first_reason(study, table, record, monkeypatch):
-    from raysearch import trial
+    from raysearch import bench
 
     words, runs = record
-    monkeypatch.setattr(trial.Bench, "begin", lambda *args: 1 / 0)
+    monkeypatch.setattr(bench.Bench, "begin", lambda *args: 1 / 0)
     with pytest.raises(StudyError, match="division by zero") as caught:
         study(table, **words)
     assert "trials failed" in str(caught.value)

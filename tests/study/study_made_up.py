@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from raysearch.bench import Recipe
 from raysearch.calibration import make_folds
 from raysearch.config import ComputeConfig
 from raysearch.data import Transform
@@ -21,7 +22,7 @@ from raysearch.space.read import load_space, parse_space
 from raysearch.study.conductor import Conductor, Limits
 from raysearch.study.kept import KeptModels
 from raysearch.study.ledger import Ledger, make_sampler, open_storage
-from raysearch.trial import Recipe, Report, TrialSpec
+from raysearch.trial import Report, TrialSpec
 
 SMALL = {
     "model": "lightgbm",
