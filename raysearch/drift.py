@@ -18,7 +18,6 @@ _HALF_LIVES = (math.inf, 1.0, 0.5, 0.25)  # of a row's weight by time, as shares
 _BLOCKS = 10  # of rows in time: each is told by what the blocks before it have taught
 _STRETCHES = 6  # that a shift must be seen in
 _LEAST_STRETCHES, _LEAST_ROWS = 3, 5  # below so many, of so many rows each, nothing tells how steady it is
-_ALIKE = 2.0  # stretches side by side resemble each other: half as many tell as much alone
 
 
 def age_weights(rows: int, half_life: float) -> Array:
@@ -71,7 +70,7 @@ def steady_offsets(
         _middle(offsets_of(residuals[a:b], levels, _of_stretch(weights, a, b)), levels)
         for a, b in pairwise(edges)
     ]
-    mean, error = float(np.mean(shifts)), _ALIKE * float(np.var(shifts, ddof=1)) / parts
+    mean, error = float(np.mean(shifts)), float(np.var(shifts, ddof=1)) / parts
     kept = max(0.0, 1.0 - error / mean**2) if mean else 0.0
     lost = (1.0 - kept) * _middle(offsets, levels)
     return tuple(offset - lost for offset in offsets)

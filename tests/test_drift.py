@@ -27,9 +27,9 @@ def test_a_shift_that_turns_is_dropped_and_the_width_stays():
 
 
 def test_the_shift_between_is_shrunk_as_james_and_stein_do():
-    # Mean 2, variance 8 / 5, that of the mean twice a sixth of it: kept is 1 - (2 * 1.6 / 6) / 4 = 13 / 15.
+    # Mean 2, variance 8 / 5, that of the mean a sixth of it: kept is 1 - (1.6 / 6) / 4 = 14 / 15.
     shrunk = steady_offsets((0.0, 3.0, 6.0), stretches(0, 2, 2, 2, 2, 4), LEVELS, None)
-    assert shrunk == pytest.approx((-0.4, 2.6, 5.6))
+    assert shrunk == pytest.approx((-0.2, 2.8, 5.8))
 
 
 def test_the_middle_lies_between_levels_where_none_is_the_median():
