@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raysearch.calibration import Folds, Ints, cross_calibrated
+from raysearch.calibration import Folds, Ints, calibrate, cross_calibrated
 from raysearch.data import Transform
 from raysearch.evaluation import levels_collapse
 from raysearch.metrics import Array, pinball_loss_avg, score_metrics, with_prefix
@@ -150,6 +150,12 @@ class Bench:
         q = self.recipe.transform.inverse(self.recipe.transform.restore(raw), anchor)
         weights = None if self._watched_weights is None else self._watched_weights[rows]
         return pinball_loss_avg(self.watched_y[rows], q, self.recipe.settings.levels, weights)
+
+    def calibrated_by_itself(self, raw: Array) -> Array:
+        """Return quantiles of the watched rows with the offsets of these very rows, [rows, levels]."""
+        kind, levels = self.recipe.calibrate, self.recipe.settings.levels
+        weights = self.recipe.folds.weights
+        return calibrate(kind, self._watched_z, raw, levels, self._groups, weights).apply(raw, self._groups)
 
     def quantiles(self, raw: Array) -> Array:
         """Return the quantiles of the rows that are told of, [rows, levels], as the user will get them.

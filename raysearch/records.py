@@ -245,11 +245,11 @@ class Ensemble:
     Attributes:
         weights: by trial's number; they sum to 1.
         score: of their mean on the validation rows, each row with weights and a calibration that it has no
-            say in; for rows in time the pinball loss before calibration.
+            say in; for rows in time the mean of the pinball losses as it is and as calibrated by all of them.
         best_score: of the best trial alone.
         models: trained models in the forecaster, one a trial, or one a trial and fold.
         predict_ms: milliseconds in which it predicts 1,000 rows; None where that was not timed.
-        calibrated: whether the scores are those after calibration.
+        calibrated: whether the scores are those after calibration by other rows alone.
     """
 
     weights: Mapping[int, float]

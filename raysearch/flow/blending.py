@@ -47,6 +47,41 @@ class Chosen:
         return cls((trial,), np.ones(1), np.empty((0, 0)) if watched is None else watched)
 
 
+@dataclass(frozen=True)
+class Judge:
+    """Tells how well trials, or their mean, serve the validation rows.
+
+    In time the first folds have few rows before them whose offsets could tell. There quantiles are judged as
+    they are and as calibrated by all rows, both in the mean: as they are, a bias would decide that
+    calibration takes away; calibrated, one that it is blind to.
+
+    Attributes:
+        rounds: told with the score.
+    """
+
+    bench: Bench
+    in_time: bool
+    rounds: int
+
+    def saying(self, raw: Array) -> Array:
+        """Return what is judged of quantiles [rows, levels]: themselves, in time both [rows, 2 * levels]."""
+        if not self.in_time:
+            return raw
+        raw = np.sort(raw, axis=1)
+        return np.concatenate([raw, self.bench.calibrated_by_itself(raw)], axis=1)
+
+    def loss(self, said: Array, rows: Ints) -> float:
+        """Return the pinball loss by which weights are chosen; ``said`` is that of the rows alone."""
+        parts = np.split(said, 2, axis=1) if self.in_time else [said]
+        return float(np.mean([self.bench.loss_of(part, rows) for part in parts]))
+
+    def score(self, said: Array) -> float:
+        """Return the score by which the mean of several is taken or not."""
+        if self.in_time:
+            return self.loss(said, np.arange(len(said)))
+        return self.bench.score(said, self.rounds).score
+
+
 def search_files(job: Job, trial: TrialResult) -> dict[str, bytes] | None:
     """Return the boosters that the search has trained in a trial, or None where they were not kept."""
     kept = KeptModels(job.paths.kept).get(trial.key)
@@ -57,8 +92,7 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
     """Choose trials and weights by the pinball loss on the validation rows.
 
     The mean of several is taken only where its score is better than the best trial's, each row scored with
-    weights and a calibration in which it has no say. In time their losses before calibration are compared:
-    offsets by the few rows before the first folds would decide it otherwise.
+    weights and a calibration in which it has no say; in time see ``Judge``.
 
     Args:
         leading: the trials that may become the model, the best first.
@@ -74,29 +108,27 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
     if bound is not None:
         known, costs, notes = _within(job, known, files, bound)
     raws = np.stack([_said(job, trial, files[trial.key], watched) for trial in known])
-    in_time = job.config.by_time
-
-    def told(raw: Array) -> float:
-        return bench.loss(raw) if in_time else bench.score(raw, known[0].rounds).score
+    in_time, rows = job.config.by_time, np.arange(raws.shape[1])
+    judge = Judge(bench, in_time, known[0].rounds)
+    sayings = np.stack([judge.saying(raw) for raw in raws])
 
     def chosen_by(rows: Ints) -> Array:
-        return choose_weights(bench.loss_of, raws, rows, most, costs)
+        return choose_weights(judge.loss, sayings, rows, most, costs)
 
-    best = told(raws[0])
+    best = judge.score(sayings[0])
     facts = Ensemble({known[0].number: 1.0}, best, best, calibrated=not in_time)
     alone = Chosen((known[0],), np.ones(1), raws[0], facts, notes)
     if most == 1 or len(known) == 1:
         return alone
-    rows = raws.shape[1]
-    blended = cross_fitted(chosen_by, raws, stretches(rows) if in_time else job.dataset.folds.pairs())
-    score, weights = told(blended), chosen_by(np.arange(rows))
+    blended = cross_fitted(chosen_by, sayings, stretches(len(rows)) if in_time else job.dataset.folds.pairs())
+    score, weights = judge.score(blended), chosen_by(rows)
     if not score < best or (weights > 0).sum() == 1:
         return alone
     inside = np.flatnonzero(weights).tolist()
     trials = [known[i] for i in inside]
     named = {trial.number: float(weights[i]) for i, trial in zip(inside, trials, strict=True)}
     facts = replace(facts, weights=named, score=score)
-    return Chosen(tuple(trials), weights[inside], blended, facts, notes)
+    return Chosen(tuple(trials), weights[inside], blended[:, : raws.shape[2]], facts, notes)
 
 
 def _said(job: Job, trial: TrialResult, files: Files | None, watched: Watched) -> Array:

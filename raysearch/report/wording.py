@@ -148,7 +148,7 @@ def ensemble_words(ensemble: Ensemble, best: int) -> str:
         return f"the best trial alone ({models}{speed})"
     heaviest = sorted(ensemble.weights.items(), key=lambda item: -item[1])
     told = ", ".join(f"{number} ({100 * weight:.0f} %)" for number, weight in heaviest)
-    score = "validation score" if ensemble.calibrated else "validation loss before calibration"
+    score = "validation score" if ensemble.calibrated else "validation loss, as it is and calibrated,"
     gain = f"{score} {points(ensemble.gain_percent)} % below that of trial {best} alone"
     return f"trials {told} together ({models}{speed}): {gain}"
 
