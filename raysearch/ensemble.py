@@ -17,6 +17,7 @@ from raysearch.metrics import Array
 _STEPS = 20  # at most; each weight is a multiple of one over the steps made
 _ROWS = 10_000  # that weights are chosen on, at most: more cost seconds and change little
 _STRETCHES = 10  # of rows in time
+_LEAST_SHARE = 0.1  # of the heaviest weight, for a trial to be worth its prediction
 _LEAST_GAIN = 1e-4  # share of the loss below which one more step is not worth it
 
 Loss = Callable[[Array, Ints], float]  # of quantiles [rows, levels] of the rows with these numbers
@@ -75,11 +76,45 @@ def cross_fitted(choose: Callable[[Ints], Array], raws: Array, pairs: Iterable[t
     return blended
 
 
-def stretches(rows: int) -> Iterator[tuple[Ints, Ints]]:
-    """Yield the numbers of the rows of each stretch of time, and those of all others, earlier and later ones.
+def chosen_by_stretches(
+    choose: Callable[[Ints], Array], raws: Array, most: int, costs: Sequence[float] = ()
+) -> tuple[Array, Array]:
+    """Return weights [trials] for rows in time, and the trials' mean [rows, levels] as ``cross_fitted``.
 
-    Weights by earlier rows alone would be chosen by few of them, and change from stretch to stretch.
+    Each stretch of time chooses its own weights, and the mean of them is taken: all rows together would follow
+    what is best in most of the past, and put everything on trials that may fail together in what comes.
+
+    Args:
+        choose: from the numbers of rows to the weights chosen by them.
+        most, costs: see ``choose_weights``.
     """
+    parts = list(_stretches(raws.shape[1]))
+    chosen = np.stack([choose(part) for part in parts])
+    blended = np.asarray(raws.mean(axis=0))
+    for i, own in enumerate(parts):
+        others = np.delete(chosen, i, axis=0)
+        if len(others):
+            blended[own] = blend(few(others.mean(axis=0), most, costs), raws[:, own])
+    return few(chosen.mean(axis=0), most, costs), blended
+
+
+def few(weights: Array, most: int, costs: Sequence[float] = ()) -> Array:
+    """Return the weights [trials] of those that count, summing to 1: the heaviest within ``most`` and costs.
+
+    Who weighs less than a tenth of the heaviest costs a model and changes nothing.
+    """
+    kept = np.zeros_like(weights)
+    spent = 0.0
+    for i in np.argsort(-weights, kind="stable").tolist():
+        counts = weights[i] >= _LEAST_SHARE * weights.max() and (not costs or spent + costs[i] <= 1.0)
+        if not kept.any() or (counts and (kept > 0).sum() < most):
+            kept[i] = weights[i]
+            spent += costs[i] if costs else 0.0
+    return np.asarray(kept / kept.sum())
+
+
+def _stretches(rows: int) -> Iterator[Ints]:
+    """Yield the numbers of the rows of each stretch of time."""
     of_row = np.arange(rows) * min(_STRETCHES, rows) // max(rows, 1)
     for stretch in np.unique(of_row):
-        yield np.flatnonzero(of_row == stretch), np.flatnonzero(of_row != stretch)
+        yield np.flatnonzero(of_row == stretch)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysearch.calibration import Folds, make_folds
-from raysearch.ensemble import blend, choose_weights, cross_fitted, stretches
+from raysearch.ensemble import blend, choose_weights, chosen_by_stretches, cross_fitted, few
 from raysearch.metrics import pinball_loss_avg
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -75,18 +75,29 @@ def test_weights_sum_to_one_are_few_and_never_worse_than_the_best_alone(trials, 
     assert loss(blend(weights, raws), numbers) <= loss(raws[0], numbers)
 
 
-@pytest.mark.parametrize("pairs", [list(make_folds(50).pairs()), list(stretches(50))], ids=["folds", "time"])
-def test_no_row_has_a_say_in_its_own_weights(pairs):
+def by_folds(choose, raws):
+    return cross_fitted(choose, raws, make_folds(50).pairs())
+
+
+def by_stretches(choose, raws):
+    return chosen_by_stretches(choose, raws, 5)[1]
+
+
+@pytest.mark.parametrize(
+    ("blended", "own"),
+    [(by_folds, next(iter(make_folds(50).pairs()))[0]), (by_stretches, np.arange(5))],
+    ids=["folds", "time"],
+)
+def test_no_row_has_a_say_in_its_own_weights(blended, own):
     y, raws, _ = job(5, 50)
 
     def told(truth):
         def loss(q, rows):
             return pinball_loss_avg(truth[rows], q, LEVELS)
 
-        return cross_fitted(lambda rows: choose_weights(loss, raws, rows, 5), raws, pairs)
+        return blended(lambda rows: choose_weights(loss, raws, rows, 5), raws)
 
     first = told(y)
-    own, _ = pairs[0]
     changed = y.copy()
     changed[own] += 100.0
     np.testing.assert_array_equal(told(changed)[own], first[own])
@@ -104,11 +115,40 @@ def test_rows_that_nothing_tells_of_get_the_plain_mean():
     np.testing.assert_allclose(alone, raws.mean(axis=0))
 
 
+def test_each_stretch_of_time_chooses_its_own_weights_and_their_mean_is_taken():
+    y = np.zeros(20)
+    first = np.where(np.arange(20) < 14, 0.0, 2.0)  # right in seven stretches of ten, the other in three
+    raws = np.stack([first, 1.5 - 0.75 * first])[:, :, None]
+    chosen = []
+
+    def choose(rows):
+        chosen.append(rows.tolist())
+        losses = [pinball_loss_avg(y[rows], raw[rows], (0.5,)) for raw in raws]
+        return np.eye(2)[int(np.argmin(losses))]
+
+    weights, blended = chosen_by_stretches(choose, raws, 2)
+    assert chosen == [[i, i + 1] for i in range(0, 20, 2)]
+    np.testing.assert_allclose(weights, [0.7, 0.3])
+    np.testing.assert_allclose(blended[0], (6 * raws[0, 0] + 3 * raws[1, 0]) / 9)  # by the other nine
+    np.testing.assert_allclose(blended[19], (7 * raws[0, 19] + 2 * raws[1, 19]) / 9)
+
+
+def test_few_are_the_heaviest_that_count():
+    weights = np.asarray([0.16, 0.5, 0.04, 0.3])
+    np.testing.assert_allclose(few(weights, 8), [0.16 / 0.96, 0.5 / 0.96, 0.0, 0.3 / 0.96])
+    np.testing.assert_allclose(few(weights, 2), [0.0, 0.625, 0.0, 0.375])
+    np.testing.assert_allclose(few(weights, 8, [0.2, 0.5, 0.1, 0.6]), [0.16 / 0.66, 0.5 / 0.66, 0.0, 0.0])
+    np.testing.assert_allclose(few(np.full(30, 1 / 30), 8), [1 / 8] * 8 + [0] * 22)
+    np.testing.assert_allclose(few(weights, 8, [2.0] * 4), [0.0, 1.0, 0.0, 0.0])  # too dear, but one must be
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 60))
-def test_each_row_is_in_one_stretch_and_its_weights_are_chosen_by_all_others(rows):
-    pairs = list(stretches(rows))
-    assert sorted(np.concatenate([own for own, _ in pairs]).tolist() if pairs else []) == list(range(rows))
-    for own, others in pairs:
-        assert np.array_equal(np.sort(np.concatenate([own, others])), np.arange(rows))
-        assert (np.diff(own) == 1).all()
+@given(st.integers(1, 6), st.integers(1, 60), st.integers(1, 6), st.integers(0, 10_000))
+def test_weights_by_stretches_sum_to_one_and_are_few(trials, rows, most, seed):
+    _, raws, loss = job(trials, rows, seed)
+    weights, blended = chosen_by_stretches(lambda part: choose_weights(loss, raws, part, most), raws, most)
+    assert weights.sum() == pytest.approx(1.0)
+    assert 1 <= (weights > 0).sum() <= most
+    assert blended.shape == raws.shape[1:]
+    low, high = raws.min(axis=0) - 1e-9, raws.max(axis=0) + 1e-9
+    assert ((blended >= low) & (blended <= high)).all()

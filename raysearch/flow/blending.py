@@ -11,7 +11,7 @@ import numpy as np
 
 from raysearch.bench import Bench
 from raysearch.calibration import Ints
-from raysearch.ensemble import choose_weights, cross_fitted, stretches
+from raysearch.ensemble import choose_weights, chosen_by_stretches, cross_fitted
 from raysearch.flow.job import Job
 from raysearch.metrics import Array
 from raysearch.models import Frame, by_fold, get_model, load_located
@@ -92,7 +92,8 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
     """Choose trials and weights by the pinball loss on the validation rows.
 
     The mean of several is taken only where its score is better than the best trial's, each row scored with
-    weights and a calibration in which it has no say; in time see ``Judge``.
+    weights and a calibration in which it has no say. In time it is taken in any case, judged as in ``Judge``:
+    the best of the past by a little is no better in what comes, and a mean is the safer one.
 
     Args:
         leading: the trials that may become the model, the best first.
@@ -120,9 +121,12 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
     alone = Chosen((known[0],), np.ones(1), raws[0], facts, notes)
     if most == 1 or len(known) == 1:
         return alone
-    blended = cross_fitted(chosen_by, sayings, stretches(len(rows)) if in_time else job.dataset.folds.pairs())
-    score, weights = judge.score(blended), chosen_by(rows)
-    if not score < best or (weights > 0).sum() == 1:
+    if in_time:
+        weights, blended = chosen_by_stretches(chosen_by, sayings, most, costs)
+    else:
+        weights, blended = chosen_by(rows), cross_fitted(chosen_by, sayings, job.dataset.folds.pairs())
+    score = judge.score(blended)
+    if not (in_time or score < best) or (weights > 0).sum() == 1:
         return alone
     inside = np.flatnonzero(weights).tolist()
     trials = [known[i] for i in inside]

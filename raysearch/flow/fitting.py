@@ -124,9 +124,8 @@ def _refitted(job: Job, conductor: Conductor, chosen: Chosen, display: Display) 
     order = np.argsort(-chosen.weights, kind="stable").tolist()
     for trial in (chosen.trials[i] for i in order):
         seconds = job.refit_scale * (trial.seconds + default)  # the default is fitted again after them
-        if seconds > job.clock.refit_most_s or not job.clock.allows(seconds):
-            break
-        found[trial.key] = _fit(job, trial, refit=True)
+        if seconds <= job.clock.refit_most_s and job.clock.allows(seconds):
+            found[trial.key] = _fit(job, trial, refit=True)
     return found
 
 

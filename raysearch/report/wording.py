@@ -149,7 +149,8 @@ def ensemble_words(ensemble: Ensemble, best: int) -> str:
     heaviest = sorted(ensemble.weights.items(), key=lambda item: -item[1])
     told = ", ".join(f"{number} ({100 * weight:.0f} %)" for number, weight in heaviest)
     score = "validation score" if ensemble.calibrated else "validation loss, as it is and calibrated,"
-    gain = f"{score} {points(ensemble.gain_percent)} % below that of trial {best} alone"
+    way = "below" if ensemble.gain_percent >= 0 else "above"
+    gain = f"{score} {points(abs(ensemble.gain_percent))} % {way} that of trial {best} alone"
     return f"trials {told} together ({models}{speed}): {gain}"
 
 

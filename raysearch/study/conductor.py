@@ -15,14 +15,14 @@ from raysearch.models import TUNABLE
 from raysearch.pareto import Pick
 from raysearch.records import Rung, TrialResult
 from raysearch.study.kept import Files, KeptModels
-from raysearch.study.leaders import Leaders
+from raysearch.study.leaders import Leaders, kind_of
 from raysearch.study.ledger import Ledger, Proposal
 from raysearch.study.pruning import milestones, should_stop
 from raysearch.trial import TrialSpec, rungs_for
 
 Wish = Literal["more", "wait", "done"]
 _RETRIES = 2  # times that a trial is tried again after it lost its worker
-_REFITTED = 3  # trials that time is kept for to fit them again; the default is one more
+_REFITTED = 8  # trials that time is kept for to fit them again; the default is one more
 _SPARE = 10  # trials that may fail in a search without a number of trials
 
 
@@ -155,7 +155,7 @@ class Conductor:
             proposal.model,
             proposal.fit_params,
             rungs_for(rounds, self._milestones),
-            self._leaders.bar,
+            self._leaders.bar(kind_of(proposal.model, proposal.params)),
             proposal.default,
         )
 
