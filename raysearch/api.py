@@ -82,7 +82,7 @@ def tune(
         weight: a column of row weights, for fitting, calibrating and scoring.
         lower, upper: bounds that forecasts stay within.
         cv: folds that take turns in validation; 1: a single part (default: by size).
-        calibrate: "auto" (default), "marginal", "steady", "group", "time" or "none".
+        calibrate: "auto" (default), "marginal", "steady", "width", "group", "time" or "none".
         strict: True: signs of leakage are refused instead of told.
         space: the search space: a YAML file, the name of a shipped one, or "wide".
         seed: the same seed gives the same bits where one trial runs at a time.

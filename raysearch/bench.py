@@ -15,10 +15,12 @@ from raysearch.data import Transform
 from raysearch.evaluation import levels_collapse
 from raysearch.metrics import Array, pinball_loss_avg, score_metrics, with_prefix
 from raysearch.models import (
+    SEEN_ONLY,
     Fit,
     FitSettings,
     FoldFit,
     Frame,
+    Known,
     LocatedFit,
     Location,
     get_model,
@@ -49,6 +51,8 @@ class Recipe:
         calibrate: how, see ``raysearch.calibration``.
         part: "valid" or "test", the prefix of the scores' names.
         objectives: what the trial is scored by; the first one is its score.
+        unseen: feature columns whose values in later rows are none of the earlier ones: what a trial with
+            ``seen_only`` does not learn from.
     """
 
     categorical: tuple[bool, ...]
@@ -59,6 +63,7 @@ class Recipe:
     calibrate: str = "marginal"
     part: str = "valid"
     objectives: tuple[Objective, ...] = (PINBALL,)
+    unseen: tuple[int, ...] = ()
 
 
 class TrialError(Exception):
@@ -110,16 +115,25 @@ class Bench:
     def prepare(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> None:
         """Do what takes longest before the first round of one training, and is kept for later trials."""
         if wants_location(fit_params):
-            self._location(fold, model_name)
+            self._location(fold, model_name, self._seen_only(fit_params))
+
+    def _seen_only(self, fit_params: Mapping[str, Any]) -> bool:
+        return bool(fit_params.get(SEEN_ONLY, False) and self.recipe.unseen)
+
+    def _known(self, fold: int, seen_only: bool) -> Known:
+        """Return what a fold's training learns from: features, targets, weights."""
+        rows, z, weights = self._learnt[fold]
+        return rows.without(self.recipe.unseen) if seen_only else rows, z, weights
 
     def _begin(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
         model, settings = get_model(model_name), self.recipe.settings
-        location = self._location(fold, model_name) if wants_location(fit_params) else None
-        key = (model_name, model.bin_key(fit_params), location is not None, fold)
+        seen = self._seen_only(fit_params)
+        location = self._location(fold, model_name, seen) if wants_location(fit_params) else None
+        key = (model_name, model.bin_key(fit_params), location is not None, seen, fold)
         if key not in self._binned:
             while len(self._binned) >= _BINNED_KEPT * len(self._learnt):
                 self._binned.popitem(last=False)
-            rows, z, weights = self._learnt[fold]
+            rows, z, weights = self._known(fold, seen)
             if location is not None:
                 rows, z = with_location(rows, location.learnt), z - location.learnt
             self._binned[key] = model.bin(rows, z, fit_params, settings, weights)
@@ -131,11 +145,11 @@ class Bench:
             settings = replace(settings, monotone=(*settings.monotone, 1))
         return LocatedFit(model.start(self._binned[key], fit_params, settings, watched), location)
 
-    def _location(self, fold: int, model_name: str) -> Location | None:
-        """Return the location of a fold's rows; it is the same for all trials of a library."""
-        key = (model_name, fold)
+    def _location(self, fold: int, model_name: str, seen_only: bool) -> Location | None:
+        """Return the location of a fold's rows: the same for all trials of a library with these features."""
+        key = (model_name, fold, seen_only)
         if key not in self._locations:
-            rows, z, weights = self._learnt[fold]
+            rows, z, weights = self._known(fold, seen_only)
             model, settings = get_model(model_name), self.recipe.settings
             self._locations[key] = locate(model, rows, z, self._watched[fold], settings, weights)
         return self._locations[key]

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysearch.conformal import offsets_of, rows_needed, times
-from raysearch.drift import age_weights, best_half_life, steady_offsets
+from raysearch.drift import age_weights, best_half_life, steady_offsets, width_offsets
 from raysearch.metrics import Array
 
-KINDS = ("none", "marginal", "steady", "group", "time")
+KINDS = ("none", "marginal", "steady", "width", "group", "time")
 _POOLED_ROWS = 20.0  # weight of all rows beside a group's own: keeps a small group near the others
 _FOLDS = 5  # of rows that calibrate each other
 _MOST_TOLD = 5
@@ -37,8 +37,8 @@ class Calibrator:
 
     Attributes:
         kind: "none", "marginal" (one offset a level), "steady" (the same, but what all levels are shifted by
-            only as far as it is the same all the time), "group" (one a level and group) or "time" (one a
-            level, recent rows weighing more).
+            only as far as it is the same all the time), "width" (the same, without what all levels are
+            shifted by), "group" (one a level and group) or "time" (one a level, recent rows weighing more).
         offsets: what each level is shifted by, [levels], on the modelled scale; for "group" where a row's
             group was not among the calibration rows, or had too few of them.
         by_group: offsets of the known groups, each [levels].
@@ -124,6 +124,8 @@ def calibrate(
     pooled = offsets_of(residuals, levels, weights)
     if kind == "steady":
         return Calibrator(kind, steady_offsets(pooled, residuals, levels, weights), {}, len(y))
+    if kind == "width":
+        return Calibrator(kind, width_offsets(pooled, levels), {}, len(y))
     by_group, few = {}, {}
     if kind == "group" and groups is not None:
         share = min(1.0, _POOLED_ROWS / (len(y) if weights is None else float(weights.sum())))

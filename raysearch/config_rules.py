@@ -23,7 +23,7 @@ TRANSFORMS = ("auto", "none", "log", "log1p", "asinh", "change")
 SPLITS = ("auto", "random", "time", "group")
 WINDOWS = ("expanding", "sliding", "both")
 SCHEDULERS = ("asha", "median", "none")
-CALIBRATIONS = ("auto", "marginal", "steady", "group", "time", "none")
+CALIBRATIONS = ("auto", "marginal", "steady", "width", "group", "time", "none")
 ENGINES = ("ray", "inline")
 LEDGER_VARIABLE = "RAYSEARCH_LEDGER"  # the ledger's address, where it must not be kept or shown
 
@@ -41,6 +41,7 @@ def coerce(name: str, value: Any, annotation: Any, problems: Problems) -> Any:
     """Return ``value`` as the annotated kind, or note what would be right."""
     if value is None and isinstance(annotation, types.UnionType):
         return None
+    value = value.item() if hasattr(value, "dtype") and not getattr(value, "ndim", 1) else value  # numpy's
     wanted = wanted_kind(annotation)
     if typing.get_origin(wanted) is tuple:
         inner = typing.get_args(wanted)[0]

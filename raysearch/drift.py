@@ -76,6 +76,14 @@ def steady_offsets(
     return tuple(offset - lost for offset in offsets)
 
 
+def width_offsets(offsets: Sequence[float], levels: Sequence[float]) -> tuple[float, ...]:
+    """Return the offsets without the shift that they have in common: what widens or narrows quantiles."""
+    if not levels[0] <= 0.5 <= levels[-1]:
+        return tuple(offsets)
+    middle = _middle(offsets, levels)
+    return tuple(offset - middle for offset in offsets)
+
+
 def _of_stretch(weights: Array | None, start: int, stop: int) -> Array | None:
     """Return the weights of a stretch's rows, 1 in the mean, as a new row of it counts."""
     return None if weights is None else weights[start:stop] / weights[start:stop].mean()

@@ -21,6 +21,7 @@ _LEAST_SHARE = 0.1  # of the heaviest weight, for a trial to be worth its predic
 _LEAST_GAIN = 1e-4  # share of the loss below which one more step is not worth it
 
 Loss = Callable[[Array, Ints], float]  # of quantiles [rows, levels] of the rows with these numbers
+Part = tuple[Ints, Array]  # numbers of rows, and weights [trials] in which these rows have no say
 
 
 def choose_weights(loss: Loss, raws: Array, rows: Ints, most: int, costs: Sequence[float] = ()) -> Array:
@@ -61,41 +62,48 @@ def blend(weights: Array, raws: Array) -> Array:
     return np.asarray(np.tensordot(weights, raws, axes=1))
 
 
-def cross_fitted(choose: Callable[[Ints], Array], raws: Array, pairs: Iterable[tuple[Ints, Ints]]) -> Array:
-    """Return the mean of the trials' quantiles [rows, levels], no row having a say in its own weights.
+def cross_fitted(choose: Callable[[Ints], Array], pairs: Iterable[tuple[Ints, Ints]]) -> list[Part]:
+    """Return the weights of each part of the rows, chosen by rows of other parts.
 
     Args:
         choose: from the numbers of rows to the weights chosen by them.
-        pairs: the rows of a part, and those that its weights are chosen by; a row that none tell of gets the
-            plain mean.
+        pairs: the rows of a part, and those that choose its weights; where there are none it is left out.
     """
-    blended = np.asarray(raws.mean(axis=0))
-    for own, others in pairs:
-        if len(others):
-            blended[own] = blend(choose(others), raws[:, own])
-    return blended
+    return [(own, choose(others)) for own, others in pairs if len(others)]
 
 
 def chosen_by_stretches(
-    choose: Callable[[Ints], Array], raws: Array, most: int, costs: Sequence[float] = ()
-) -> tuple[Array, Array]:
-    """Return weights [trials] for rows in time, and the trials' mean [rows, levels] as ``cross_fitted``.
+    choose: Callable[[Ints], Array], rows: int, most: int, costs: Sequence[float] = ()
+) -> tuple[Array, list[Part]]:
+    """Return weights [trials] for rows in time, and those of each part of the rows as ``cross_fitted``.
 
-    Each stretch of time chooses its own weights, and the mean of them is taken: all rows together would follow
-    what is best in most of the past, and put everything on trials that may fail together in what comes.
+    Each stretch of time chooses its own weights, and the mean of them is taken: all rows together would
+    follow what is best in most of the past, and put everything on trials that may fail together later.
 
     Args:
         choose: from the numbers of rows to the weights chosen by them.
+        rows: how many there are, in order of time.
         most, costs: see ``choose_weights``.
     """
-    parts = list(_stretches(raws.shape[1]))
-    chosen = np.stack([choose(part) for part in parts])
-    blended = np.asarray(raws.mean(axis=0))
-    for i, own in enumerate(parts):
-        others = np.delete(chosen, i, axis=0)
-        if len(others):
-            blended[own] = blend(few(others.mean(axis=0), most, costs), raws[:, own])
-    return few(chosen.mean(axis=0), most, costs), blended
+    stretches = list(_stretches(rows))
+    chosen = np.stack([choose(stretch) for stretch in stretches])
+    parts = [
+        (own, few(np.delete(chosen, i, axis=0).mean(axis=0), most, costs))
+        for i, own in enumerate(stretches)
+        if len(stretches) > 1
+    ]
+    return few(chosen.mean(axis=0), most, costs), parts
+
+
+def blended(parts: Iterable[Part], raws: Array) -> Array:
+    """Return the mean of the trials' quantiles [rows, levels], each part of the rows with its own weights.
+
+    A row of no part gets the plain mean.
+    """
+    told = np.asarray(raws.mean(axis=0))
+    for own, weights in parts:
+        told[own] = blend(weights, raws[:, own])
+    return told
 
 
 def few(weights: Array, most: int, costs: Sequence[float] = ()) -> Array:

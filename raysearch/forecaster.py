@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from raysearch.calibration import KINDS, Calibrator, Groups, calibrate, shortages
 from raysearch.data import Encoder, Transform, read_table
-from raysearch.data.check import group_names
+from raysearch.data.check import as_known, group_names
 from raysearch.data.encode import ABSENT
 from raysearch.data.series import Series
 from raysearch.data.series_ahead import FUTURE, HISTORY, rows_ahead
@@ -173,10 +173,10 @@ class Forecaster:
         Args:
             data: rows with the target, as for ``predict``, that the models were not fitted on; for kinds
                 "steady" and "time" in order of time.
-            kind: "marginal", "steady", "group", "time" or "none"; None: as this forecaster is.
+            kind: "marginal", "steady", "width", "group", "time" or "none"; None: as this forecaster is.
 
         Raises:
-            DataError: when the table cannot be read, or no row has a target.
+            DataError: when the table cannot be read, no row has a target, or it needs groups and has none.
         """
         import warnings
 
@@ -191,14 +191,15 @@ class Forecaster:
         if kind not in KINDS:
             raise DataError(f"calibration: got {kind!r}, must be one of {listing(KINDS)}")
         groups = self._groups(table)[0] if kind == "group" else None
-        learnt = calibrate(
-            kind,
-            z[known],
-            raw[known],
-            self.levels,
-            groups[known] if groups is not None else None,
-            self._weights_of(table, known),
-        )
+        if kind == "group" and groups is None:
+            why = f"column {self.group!r} is missing" if self.group else "the model knows of no groups"
+            raise DataError(f"calibration rows: {why}; kind='marginal' needs none")
+        weights = self._weights_of(table, known)
+        if weights is not None:  # rows that do not count say nothing
+            counts = weights > 0
+            known[known], weights = counts, weights[counts]
+        own = groups[known] if groups is not None else None
+        learnt = calibrate(kind, z[known], raw[known], self.levels, own, weights)
         for told in shortages(learnt, self.levels):
             warnings.warn(told, UserWarning, stacklevel=2)
         return replace(self, calibrator=learnt)
@@ -241,7 +242,7 @@ class Forecaster:
         if self.group not in table.column_names:
             told = f"column {self.group!r} is missing: all rows are calibrated alike"
             return None, (told,)
-        return group_names(table, self.group), ()
+        return as_known(group_names(table, self.group), [*self.calibrator.by_group]), ()
 
     def _anchor(self, table: pa.Table) -> tuple[Array | None, tuple[str, ...]]:
         """Return the anchor [rows], NaN where growth cannot be relative to it, and a warning on such rows."""

@@ -246,7 +246,8 @@ class Ensemble:
         weights: by trial's number; they sum to 1.
         score: of their mean on the validation rows, each row with weights and a calibration that it has no
             say in; for rows in time the mean of the pinball losses as it is and as calibrated by all of them.
-        best_score: of the best trial alone.
+        best_score: of the best trial alone, among those that predict within the bound if there is one.
+        best: that trial's number.
         models: trained models in the forecaster, one a trial, or one a trial and fold.
         predict_ms: milliseconds in which it predicts 1,000 rows; None where that was not timed.
         calibrated: whether the scores are those after calibration by other rows alone.
@@ -255,6 +256,7 @@ class Ensemble:
     weights: Mapping[int, float]
     score: float
     best_score: float
+    best: int
     models: int = 0
     predict_ms: float | None = None
     calibrated: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -294,3 +295,18 @@ def test_a_window_is_a_word_or_a_number_of_steps():
     assert own("split.window=365", "data.time=t").split.window == "365"
     assert own("split.window=both", "split.cv=5", "split.embargo=3", "data.time=t").split.embargo == 3
     assert (window_steps("365"), window_steps("sliding"), window_steps("٣")) == (365, None, None)
+
+
+def test_calibration_is_decided_by_how_rows_are_split():
+    assert own("split.by=random").calibration == own().calibration == "marginal"
+    assert own("data.time=t").calibration == own("data.time=t", "split.cv=3").calibration == "steady"
+    assert own("data.time=t", "split.cv=1").calibration == "width"  # one moment cannot tell what stays
+    assert own("data.time=t", "split.by=random", "split.cv=1").calibration == "marginal"
+    assert own("data.time=t", "split.cv=1", "search.calibrate=steady").calibration == "steady"
+
+
+def test_numbers_of_numpy_are_numbers():
+    config = make_config({"data": {"target": "y"}, "search": {"seed": np.int64(3)}}, in_memory=True)
+    assert config.search.seed == 3 and type(config.search.seed) is int
+    config = make_config({"data": {"target": "y"}, "split": {"test_size": np.float32(0.25)}}, in_memory=True)
+    assert config.split.test_size == 0.25

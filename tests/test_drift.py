@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysearch.calibration import calibrate
-from raysearch.drift import steady_offsets
+from raysearch.drift import steady_offsets, width_offsets
 
 LEVELS = (0.1, 0.5, 0.9)
 
@@ -69,3 +69,13 @@ def test_a_steady_shift_keeps_the_width_and_never_turns_round(rows, seed, shift)
     steady = np.asarray(calibrate("steady", y, q, LEVELS).offsets)
     np.testing.assert_allclose(np.diff(steady), np.diff(plain), atol=1e-9)
     assert 0.0 <= steady[1] * np.sign(plain[1]) <= abs(plain[1]) + 1e-9
+
+
+def test_width_offsets_shift_nothing_in_the_middle():
+    assert width_offsets((-1.0, 0.5, 3.0), LEVELS) == (-1.5, 0.0, 2.5)
+    assert width_offsets((0.0, 4.0), (0.25, 0.75)) == (-2.0, 2.0)
+    assert width_offsets((1.0, 2.0), (0.7, 0.9)) == (1.0, 2.0)  # of one side: no middle
+    y, q = np.random.default_rng(0).normal(size=300) + 5.0, np.tile([-1.0, 0.0, 1.0], (300, 1))
+    found = calibrate("width", y, q, LEVELS)
+    assert found.kind == "width" and found.offsets[1] == 0.0
+    np.testing.assert_allclose(np.diff(found.offsets), np.diff(calibrate("marginal", y, q, LEVELS).offsets))

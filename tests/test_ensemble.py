@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysearch.calibration import Folds, make_folds
-from raysearch.ensemble import blend, choose_weights, chosen_by_stretches, cross_fitted, few
+from raysearch.ensemble import blend, blended, choose_weights, chosen_by_stretches, cross_fitted, few
 from raysearch.metrics import pinball_loss_avg
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -75,27 +75,27 @@ def test_weights_sum_to_one_are_few_and_never_worse_than_the_best_alone(trials, 
     assert loss(blend(weights, raws), numbers) <= loss(raws[0], numbers)
 
 
-def by_folds(choose, raws):
-    return cross_fitted(choose, raws, make_folds(50).pairs())
+def by_folds(choose):
+    return cross_fitted(choose, make_folds(50).pairs())
 
 
-def by_stretches(choose, raws):
-    return chosen_by_stretches(choose, raws, 5)[1]
+def by_stretches(choose):
+    return chosen_by_stretches(choose, 50, 5)[1]
 
 
 @pytest.mark.parametrize(
-    ("blended", "own"),
+    ("parts", "own"),
     [(by_folds, next(iter(make_folds(50).pairs()))[0]), (by_stretches, np.arange(5))],
     ids=["folds", "time"],
 )
-def test_no_row_has_a_say_in_its_own_weights(blended, own):
+def test_no_row_has_a_say_in_its_own_weights(parts, own):
     y, raws, _ = job(5, 50)
 
     def told(truth):
         def loss(q, rows):
             return pinball_loss_avg(truth[rows], q, LEVELS)
 
-        return blended(lambda rows: choose_weights(loss, raws, rows, 5), raws)
+        return blended(parts(lambda rows: choose_weights(loss, raws, rows, 5)), raws)
 
     first = told(y)
     changed = y.copy()
@@ -107,11 +107,10 @@ def test_no_row_has_a_say_in_its_own_weights(blended, own):
 def test_rows_that_nothing_tells_of_get_the_plain_mean():
     _, raws, loss = job(3, 50)
     folds = make_folds(50, times=np.arange(50))
-    mean = cross_fitted(lambda rows: choose_weights(loss, raws, rows, 3), raws, folds.pairs())
+    mean = blended(cross_fitted(lambda rows: choose_weights(loss, raws, rows, 3), folds.pairs()), raws)
     np.testing.assert_allclose(mean[:10], raws[:, :10].mean(axis=0))
-    alone = cross_fitted(
-        lambda rows: np.asarray([1.0, 0, 0]), raws, Folds(np.zeros(50, dtype=np.int64)).pairs()
-    )
+    one = Folds(np.zeros(50, dtype=np.int64)).pairs()
+    alone = blended(cross_fitted(lambda rows: np.asarray([1.0, 0, 0]), one), raws)
     np.testing.assert_allclose(alone, raws.mean(axis=0))
 
 
@@ -126,11 +125,12 @@ def test_each_stretch_of_time_chooses_its_own_weights_and_their_mean_is_taken():
         losses = [pinball_loss_avg(y[rows], raw[rows], (0.5,)) for raw in raws]
         return np.eye(2)[int(np.argmin(losses))]
 
-    weights, blended = chosen_by_stretches(choose, raws, 2)
+    weights, parts = chosen_by_stretches(choose, 20, 2)
+    told = blended(parts, raws)
     assert chosen == [[i, i + 1] for i in range(0, 20, 2)]
     np.testing.assert_allclose(weights, [0.7, 0.3])
-    np.testing.assert_allclose(blended[0], (6 * raws[0, 0] + 3 * raws[1, 0]) / 9)  # by the other nine
-    np.testing.assert_allclose(blended[19], (7 * raws[0, 19] + 2 * raws[1, 19]) / 9)
+    np.testing.assert_allclose(told[0], (6 * raws[0, 0] + 3 * raws[1, 0]) / 9)  # by the other nine
+    np.testing.assert_allclose(told[19], (7 * raws[0, 19] + 2 * raws[1, 19]) / 9)
 
 
 def test_few_are_the_heaviest_that_count():
@@ -146,9 +146,10 @@ def test_few_are_the_heaviest_that_count():
 @given(st.integers(1, 6), st.integers(1, 60), st.integers(1, 6), st.integers(0, 10_000))
 def test_weights_by_stretches_sum_to_one_and_are_few(trials, rows, most, seed):
     _, raws, loss = job(trials, rows, seed)
-    weights, blended = chosen_by_stretches(lambda part: choose_weights(loss, raws, part, most), raws, most)
+    weights, parts = chosen_by_stretches(lambda part: choose_weights(loss, raws, part, most), rows, most)
+    told = blended(parts, raws)
     assert weights.sum() == pytest.approx(1.0)
     assert 1 <= (weights > 0).sum() <= most
-    assert blended.shape == raws.shape[1:]
+    assert told.shape == raws.shape[1:]
     low, high = raws.min(axis=0) - 1e-9, raws.max(axis=0) + 1e-9
-    assert ((blended >= low) & (blended <= high)).all()
+    assert ((told >= low) & (told <= high)).all()

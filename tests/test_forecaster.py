@@ -225,3 +225,30 @@ def test_the_group_is_among_the_columns_that_are_read_even_where_it_is_no_featur
     dropped = train(columns=("a b", "größe"), frame=frame)
     assert dict(replace(dropped, group="shop").input_columns)["shop"] == "string"
     assert "shop" not in dropped.input_columns
+
+
+def test_rows_of_weight_0_calibrate_nothing(plain):
+    weighted = replace(plain, weight="w")
+    frame = sold(300, 1)
+    frame.loc[:49, "nav ahead"] = 1e6
+    by_all = weighted.recalibrate(frame.assign(w=np.where(frame.index < 50, 0.0, 1.0)), "steady")
+    np.testing.assert_allclose(
+        by_all.calibrator.offsets, plain.recalibrate(frame.iloc[50:], "steady").calibrator.offsets
+    )
+
+
+def test_calibration_by_group_is_refused_where_there_is_none(plain):
+    with pytest.raises(DataError, match="the model knows of no groups"):
+        plain.recalibrate(sold(50, 0), "group")
+    with pytest.raises(DataError, match="column 'shop' is missing"):
+        replace(plain, group="shop").recalibrate(sold(50, 0).drop(columns="shop"), "group")
+
+
+def test_groups_that_another_file_writes_otherwise_have_their_own_offsets(plain):
+    numbers = {"n": "1", "s": "2", "w": "3"}
+    frame = sold(3000, 1)
+    by_shop = replace(plain, group="g").recalibrate(frame.assign(g=frame["shop"].map(numbers)), "group")
+    new = sold(100, 2)
+    known = by_shop.predict(new.assign(g=new["shop"].map(numbers)))
+    again = by_shop.predict(new.assign(g=new["shop"].map(numbers) + ".0"))
+    np.testing.assert_array_equal(again, known)

@@ -14,7 +14,7 @@ from raysearch.bench import Bench, Recipe, TrialError
 from raysearch.calibration import Folds, cross_calibrated, make_folds
 from raysearch.data import Transform
 from raysearch.metrics import pinball_loss_avg
-from raysearch.models import MODEL_NAMES, FitSettings, Frame, by_fold, get_model
+from raysearch.models import MODEL_NAMES, FitSettings, Frame, by_fold, get_model, load_located
 from raysearch.objectives import parse_objectives
 from raysearch.records import FoldRows
 from raysearch.trial import TrialSpec, reports, run_trial, rungs_for, unpack
@@ -349,10 +349,54 @@ def test_the_median_trains_on_though_its_own_loss_is_what_stops_it():
     assert len(np.unique(raw)) > 20
 
 
+@pytest.mark.parametrize("model", MODEL_NAMES)
+@pytest.mark.parametrize("level", [0.1, 0.95])
+def test_more_rounds_are_judged_by_the_loss_at_the_levels_own_alpha(model, level):
+    table, recipe = job()
+    bench = Bench(table, replace(recipe, settings=FitSettings((level,))))
+    greedy = {"lightgbm": {"num_leaves": 30, "min_data_in_leaf": 2}, "xgboost": {"max_depth": 5}}[model]
+    (last,) = told(spec(model, (300,), fit_params={**greedy, "learning_rate": 0.1}), bench)
+    fit = bench.begin(model, {**greedy, "learning_rate": 0.1})
+    looks, losses = [], {alpha: [] for alpha in (level, 1.0 - level, 0.5)}
+    while fit.rounds < 300:
+        fit.advance(min(300, fit.rounds + max(10, fit.rounds // 10)))
+        looks.append(fit.rounds)
+        for alpha, found in losses.items():
+            found.append(pinball_loss_avg(bench.watched_y, fit.predict_watched(), (alpha,)))
+    best = {alpha: looks[int(np.argmin(found))] for alpha, found in losses.items()}
+    assert last.rung.step == best[level]
+    assert best[level] not in (best[1.0 - level], best[0.5]), "another alpha would end elsewhere"
+
+
 def test_boosters_whose_later_trees_change_the_earlier_train_all_their_rounds():
     dart = {"boosting": "dart", "learning_rate": 0.3, "num_leaves": 60, "min_data_in_leaf": 1}
     (last,) = told(spec("lightgbm", (120,), fit_params=dart), Bench(*job()))
     assert last.rung.step == 120
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+@pytest.mark.parametrize("location", [False, True])
+def test_with_seen_only_nothing_is_learnt_from_features_that_are_new_later(model, location):
+    table, recipe = job()
+    bench = Bench(table, replace(recipe, unseen=(0, 2)))
+    rungs = (6,)
+
+    def watched(frame, **params):
+        one = spec(model, rungs, **params)
+        files = unpack(told(one, bench)[-1].files)[0]
+        return load_located(get_model(model), files, LEVELS)(frame)
+
+    plain = spec(model).fit_params
+    frame = bench._watched[0]
+    seen = {"fit_params": {**plain, "location": location, "seen_only": True}}
+    blank = frame.without((0, 2))
+    assert all(blank.features.column(i).null_count == frame.rows for i in (0, 2))
+    np.testing.assert_array_equal(watched(frame, **seen), watched(blank, **seen))
+    every = {"fit_params": {**plain, "location": location}}
+    assert not np.array_equal(watched(frame, **every), watched(blank, **every))
+    assert told(spec(model, rungs, **seen), Bench(table, recipe))[-1].rung == (
+        told(spec(model, rungs, **every), Bench(table, recipe))[-1].rung
+    ), "where no feature is new it changes nothing"
 
 
 @pytest.mark.parametrize("model", MODEL_NAMES)

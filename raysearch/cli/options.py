@@ -219,7 +219,7 @@ SEARCH_FLAGS = (
         "--calibrate",
         "search.calibrate",
         str,
-        "Shift quantiles to cover what they claim: auto, marginal, steady, group, time or none (auto)",
+        "Shift quantiles to cover what they claim: auto, marginal, steady, width, group, time or none (auto)",
         _SEARCH,
     ),
     Flag(

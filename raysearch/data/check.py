@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from raysearch.config import DataConfig
 from raysearch.data import dates
+from raysearch.data.plan import canonical
 from raysearch.data.rows import check_bounds, check_weights
 from raysearch.data.values import Texts, as_numbers, as_texts, decode, kind_of, missing_mask, spoken
 from raysearch.errors import DataError, Problems, listing, nearest
@@ -269,6 +270,20 @@ def group_names(table: Any, column: str) -> Any:
     # numpy gives every text the room of the longest one: one long text would cost memory in every row.
     names = np.asarray(words, dtype=str if max(map(len, words)) <= _LONG_NAME else object)
     return names[texts.codes]  # the code -1 takes the last name
+
+
+def as_known(names: Any, known: Any) -> Any:
+    """Return group names [rows], those that ``known`` has not as it writes them: "1.0" and "01" as "1".
+
+    A file that is read as numbers writes its groups otherwise than one that is read as text.
+    """
+    words, codes = np.unique(np.asarray(names, dtype=object), return_inverse=True)
+    there = set(np.unique(np.asarray(known, dtype=object)).tolist())
+    if there.issuperset(words.tolist()):
+        return names
+    written = {canonical(word): word for word in sorted(there, reverse=True)}
+    spelt = [word if word in there else written.get(canonical(word), word) for word in words.tolist()]
+    return np.asarray(spelt, dtype=object if names.dtype == object else str)[codes]
 
 
 def _check_usable(

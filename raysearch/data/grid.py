@@ -122,6 +122,12 @@ def parse_frequency(text: str) -> Grid | None:
     return Grid(known[0], known[1] * count, month_end=found[2].lower() in ("me", "qe", "ye"))
 
 
+def on_month_ends(times: Any) -> bool:
+    """Tell whether all times [rows] datetime64[us] are the last days of their months."""
+    days = times.astype("datetime64[D]")
+    return bool(len(days)) and bool(((days + 1).astype("datetime64[M]") > days.astype("datetime64[M]")).all())
+
+
 def find_grid(times: Any, codes: Ints) -> Grid | str:
     """Return the grid on which all series lie, or tell in words why there is none.
 
@@ -145,7 +151,7 @@ def _months(stamps: Any, within: Any) -> Grid | None:
     months = stamps.astype("datetime64[M]")
     if (np.diff(days)[within] < np.timedelta64(28, "D")).any() or len(np.unique(stamps - days)) > 1:
         return None
-    ends = bool(((days + 1).astype("datetime64[M]") > months).all())
+    ends = on_month_ends(stamps)
     day = days - months.astype("datetime64[D]")
     if not ends and (day != day[0]).any():
         return None

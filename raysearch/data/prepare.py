@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from raysearch.addresses import hide_secrets
 from raysearch.calibration import Folds, make_folds
-from raysearch.config import Config, DataConfig
+from raysearch.config import Config, DataConfig, window_steps
 from raysearch.data.check import Usable, check_learnable, check_table
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
@@ -28,7 +28,8 @@ from raysearch.data.series_fit import fit_series
 from raysearch.data.split import Keys, Split, split_rows, without_effect
 from raysearch.data.suspects import find_suspects, refuse
 from raysearch.data.transform import Transform
-from raysearch.errors import DataError
+from raysearch.data.unseen import unseen_features
+from raysearch.errors import DataError, listing
 from raysearch.records import DataQuality, DatasetFacts, FoldRows
 
 
@@ -51,6 +52,8 @@ class Dataset:
         monotone: for each feature 1 or -1 where forecasts must rise or fall with it; empty: none must.
         series: how features of the past were made, where they were.
         recent: first of the train and valid rows that a model fitted anew on the latest rows learns from.
+        purge: distinct times across which targets reach, that lie between what is learnt and what is scored.
+        unseen: positions of features whose values in later rows are none of the earlier ones, in time.
     """
 
     table: pa.Table
@@ -68,6 +71,8 @@ class Dataset:
     monotone: tuple[int, ...] = ()
     series: Series | None = None
     recent: int = 0
+    unseen: tuple[int, ...] = ()
+    purge: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,7 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
     series = None if data.horizon is None else fit_series(main.table, data)
     if series is not None:
         main, extra = _with_past(series, main, extra)
-        # The purge counts times, of which a step has several where groups' clocks differ.
-        config = config.replace("split", purge=config.split.purge * series.times_a_step(main.table))
+        config = _in_times(config, series.times_a_step(main.table))
         if data.transform == "change" and data.anchor is None:
             config = config.replace("data", anchor=series.base)
             main = _anchored(main, series.base)
@@ -175,6 +179,13 @@ def _with_past(series: Series, main: _Given, extra: _Given | None) -> tuple[_Giv
     return replace(made[0], usable=usable), None if extra is None else made[1]
 
 
+def _in_times(config: Config, times: int) -> Config:
+    """Return the settings with what counts steps counting times, of which a step may have several."""
+    split, steps = config.split, window_steps(config.split.window)
+    window = split.window if steps is None else str(steps * times)
+    return config.replace("split", purge=split.purge * times, embargo=split.embargo * times, window=window)
+
+
 def _anchored(given: _Given, name: str) -> _Given:
     """Return the table without the rows that have no past to tell a change from."""
     usable = given.usable
@@ -235,6 +246,9 @@ def _assemble(
         codes = np.unique(picked.join("groups"), return_inverse=True)[1]
         table = table.append_column("group", pa.array(codes, pa.int32()))
     offset = 0 if extra is None else main.table.num_rows
+    later = unseen_features(known.features, encoder.categorical, fits) if split.by == "time" else ()
+    if later:
+        warnings.append(_told_unseen([encoder.names[i] for i in later]))
     return Dataset(
         table=table.combine_chunks(),
         parts=_parts(split, table.num_rows),
@@ -259,6 +273,15 @@ def _assemble(
         monotone=signs,
         series=series,
         recent=split.recent,
+        unseen=later,
+        purge=config.split.purge,
+    )
+
+
+def _told_unseen(names: list[str]) -> str:
+    return (
+        f"values of {listing(names)} in later rows are none of the earlier ones: trials try to do without "
+        "(`seen_only` in a search space)"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from raysearch.data.check import group_names
+from raysearch.data.check import as_known, group_names
 from raysearch.data.grid import NUMBERS, Grid
 from raysearch.data.past import (
     QUANTILES,
@@ -142,10 +141,11 @@ class Series:
         )
 
     def times_a_step(self, table: pa.Table) -> int:
-        """Return how many different times a step has, where groups' clocks differ; 1 where they are one."""
+        """Return how many different times a step has at most, where groups' clocks differ; else 1."""
         placed = self.place(table, "data")
-        steps = len(np.unique(placed.rows.index))
-        return max(1, math.ceil(len(np.unique(placed.times)) / max(1, steps)))
+        moments = np.unique(placed.times, return_inverse=True)[1]
+        steps = np.unique(np.stack([placed.rows.index, moments]), axis=1)[0]
+        return int(np.unique(steps, return_counts=True)[1].max(initial=1))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types, fit for JSON."""
@@ -177,8 +177,10 @@ class Series:
         times = [
             read_times(table, self.time, self.grid.unit == NUMBERS, self.form, self.zone) for table in tables
         ]
-        groups = [group_names(table, self.group) if self.group else None for table in tables]
-        return place_rows(times, groups, self.grid)
+        if self.group is None:
+            return place_rows(times, [None] * len(tables), self.grid)
+        groups = [group_names(table, self.group) for table in tables]
+        return place_rows(times, [groups[0], *(as_known(own, groups[0]) for own in groups[1:])], self.grid)
 
     def _history(self, name: str, tables: Sequence[pa.Table], placed: Sequence[Placed]) -> History:
         values = [_numbers(table, name)[part.at] for table, part in zip(tables, placed, strict=True)]

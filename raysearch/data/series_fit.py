@@ -11,7 +11,16 @@ import pyarrow as pa
 from raysearch.config import DataConfig
 from raysearch.data import dates
 from raysearch.data.check import group_names
-from raysearch.data.grid import BUSINESS, FIXED, MONTHS, NUMBERS, Grid, find_grid, parse_frequency
+from raysearch.data.grid import (
+    BUSINESS,
+    FIXED,
+    MONTHS,
+    NUMBERS,
+    Grid,
+    find_grid,
+    on_month_ends,
+    parse_frequency,
+)
 from raysearch.data.past import Ints
 from raysearch.data.series import Series, feature_names
 from raysearch.data.series_rows import Placed, place_rows, read_times
@@ -96,7 +105,9 @@ def _grid(data: DataConfig, times: Any, groups: Any, numeric: bool) -> Grid:
             f"data.frequency: got {data.frequency!r}; the time column {data.time!r} holds {kind}, so it must "
             f"be {wanted}"
         )
-    return grid
+    return (
+        replace(grid, month_end=grid.month_end or on_month_ends(times[at])) if grid.unit == MONTHS else grid
+    )
 
 
 def _longest(placed: Placed) -> int:

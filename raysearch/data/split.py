@@ -141,7 +141,6 @@ def _in_folds(split: Split, keys: Keys, settings: SplitConfig) -> Split:
         learn = _learn_in_time(split, keys)
         times = keys.times[learn]
         folds = time_folds(times, settings)
-        _check_folds(folds)
         recent = window_begin(times, settings, times[slice(*folds[0].train[0])])
     else:
         learn = np.concatenate([split.train, split.valid])
@@ -149,6 +148,7 @@ def _in_folds(split: Split, keys: Keys, settings: SplitConfig) -> Split:
         of_row = fold_of_rows(len(learn), settings.cv or 1, groups)
         learn = learn[np.argsort(of_row, kind="stable")]
         folds = _whole_folds(np.bincount(of_row))
+    _check_folds(folds)
     rows = keys.rows - len(learn) - len(split.test)
     return Split(learn, learn[:0], split.test, rows, split.by, folds, recent)
 

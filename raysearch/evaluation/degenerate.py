@@ -13,9 +13,15 @@ _ALIKE = 1e-6  # of the spread of the target, which is about 1 on the boosters' 
 _AT = 1e-3  # likewise: a truth so near to a quantile counts as lying on it
 
 
-def constant_quantiles(y: Array, levels: Sequence[float]) -> Array:
-    """Return the empirical quantiles [levels] of known truths [rows]: the forecast that knows no features."""
-    return np.asarray(np.quantile(y, levels))
+def constant_quantiles(y: Array, levels: Sequence[float], weights: Array | None = None) -> Array:
+    """Return the empirical quantiles [levels] of known truths [rows]: the forecast that knows no features.
+
+    Args:
+        weights: how much each row counts [rows].
+    """
+    if weights is None:
+        return np.asarray(np.quantile(y, levels))
+    return np.asarray(np.quantile(y, levels, weights=weights, method="inverted_cdf"))
 
 
 def levels_collapse(y: Array, q: Array, levels: Sequence[float]) -> bool:

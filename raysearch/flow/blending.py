@@ -11,17 +11,17 @@ import numpy as np
 
 from raysearch.bench import Bench
 from raysearch.calibration import Ints
-from raysearch.ensemble import choose_weights, chosen_by_stretches, cross_fitted
+from raysearch.ensemble import blended, choose_weights, chosen_by_stretches, cross_fitted
 from raysearch.flow.job import Job
 from raysearch.metrics import Array
-from raysearch.models import Frame, by_fold, get_model, load_located
+from raysearch.models import Frame, by_fold, get_model, join, load_located
 from raysearch.records import Ensemble, TrialResult
 from raysearch.study.kept import Files, KeptModels
 from raysearch.trial import unpack
 
 _TIMED_ROWS = 1000  # that predictions are timed on; also the unit of the bound
 
-Watched = Callable[[Job, TrialResult, Files | None], Array]
+Watched = Callable[[TrialResult], Array]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
     costs: list[float] = []
     if bound is not None:
         known, costs, notes = _within(job, known, files, bound)
-    raws = np.stack([_said(job, trial, files[trial.key], watched) for trial in known])
+    raws = np.stack([_said(trial, files[trial.key], watched) for trial in known])
     in_time, rows = job.config.by_time, np.arange(raws.shape[1])
     judge = Judge(bench, in_time, known[0].rounds)
     sayings = np.stack([judge.saying(raw) for raw in raws])
@@ -117,26 +117,28 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
         return choose_weights(judge.loss, sayings, rows, most, costs)
 
     best = judge.score(sayings[0])
-    facts = Ensemble({known[0].number: 1.0}, best, best, calibrated=not in_time)
+    facts = Ensemble({known[0].number: 1.0}, best, best, best=known[0].number, calibrated=not in_time)
     alone = Chosen((known[0],), np.ones(1), raws[0], facts, notes)
     if most == 1 or len(known) == 1:
         return alone
     if in_time:
-        weights, blended = chosen_by_stretches(chosen_by, sayings, most, costs)
+        weights, parts = chosen_by_stretches(chosen_by, len(rows), most, costs)
     else:
-        weights, blended = chosen_by(rows), cross_fitted(chosen_by, sayings, job.dataset.folds.pairs())
-    score = judge.score(blended)
-    if not (in_time or score < best) or (weights > 0).sum() == 1:
+        weights, parts = chosen_by(rows), cross_fitted(chosen_by, job.dataset.folds.pairs())
+    score = judge.score(blended(parts, sayings))
+    if not (in_time or score < best):
         return alone
     inside = np.flatnonzero(weights).tolist()
+    if len(inside) == 1:
+        parts, score = [(rows, weights)], judge.score(sayings[inside[0]])
     trials = [known[i] for i in inside]
     named = {trial.number: float(weights[i]) for i, trial in zip(inside, trials, strict=True)}
     facts = replace(facts, weights=named, score=score)
-    return Chosen(tuple(trials), weights[inside], blended[:, : raws.shape[2]], facts, notes)
+    return Chosen(tuple(trials), weights[inside], blended(parts, raws), facts, notes)
 
 
-def _said(job: Job, trial: TrialResult, files: Files | None, watched: Watched) -> Array:
-    return unpack(files)[1] if files else watched(job, trial, None)
+def _said(trial: TrialResult, files: Files | None, watched: Watched) -> Array:
+    return unpack(files)[1] if files else watched(trial)
 
 
 def _within(
@@ -146,10 +148,13 @@ def _within(
     timed = [
         (trial, _predict_ms(job, trial, unpack(kept)[0])) for trial in trials if (kept := files[trial.key])
     ]
+    if not timed:
+        note = f"The model was not held to {bound_ms:g} ms: its trial was the only one to choose from."
+        return [trials[0]], [], (note,)
     within = [(trial, ms / bound_ms) for trial, ms in timed if ms <= bound_ms]
     if within:
         return [trial for trial, _ in within], [cost for _, cost in within], ()
-    fastest, ms = min(timed, key=lambda item: item[1], default=(trials[0], 0.0))
+    fastest, ms = min(timed, key=lambda item: item[1])
     note = (
         f"No trial's models predict {_TIMED_ROWS:,} rows within {bound_ms:g} ms: the fastest, which is the "
         f"model, take {ms:.0f} ms. --cv 1, fewer rounds or fewer leaves make them faster."
@@ -158,18 +163,21 @@ def _within(
 
 
 def _predict_ms(job: Job, trial: TrialResult, files: Files) -> float:
-    """Return the milliseconds in which a trial's models, one a fold, predict rows of the unit."""
+    """Return the milliseconds in which a trial's part of the forecaster predicts rows of the unit."""
     levels, model = job.config.search.levels, get_model(trial.model)
-    loaded = [load_located(model, part, levels) for part in by_fold(files, len(job.dataset.fits))]
+    parts = by_fold(files, len(job.dataset.fits))
+    loaded = [load_located(model, part, levels) for part in job.members_of(parts)]
     return predict_ms(job, lambda frame: [predict(frame) for predict in loaded])
 
 
 def predict_ms(job: Job, predict: Callable[[Frame], Any]) -> float:
     """Return the milliseconds in which something predicts 1,000 rows, the better of two tries."""
     start, stop = job.dataset.parts["valid"]
-    frame = job.slice(start, min(stop, start + _TIMED_ROWS))
+    stop = min(stop, start + _TIMED_ROWS)
     seconds = []
     for _ in range(2):
+        # Another frame each time: the models of locations remember what they have said of the last one.
+        frame = join([job.slice(start, stop)] * -(-_TIMED_ROWS // max(1, stop - start)))
         begun = time.perf_counter()
         predict(frame)
         seconds.append(time.perf_counter() - begun)

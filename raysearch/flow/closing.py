@@ -15,7 +15,7 @@ from raysearch.flow.blending import predict_ms
 from raysearch.flow.choosing import picked
 from raysearch.flow.display import Display
 from raysearch.flow.evaluating import Findings, Told, find, of_part, refuse_collapsed, same_for_all_note
-from raysearch.flow.fitting import Made, default_model, make_models
+from raysearch.flow.fitting import Made, Trainer, default_model, make_models
 from raysearch.flow.job import Job
 from raysearch.flow.study import Study, to_json
 from raysearch.forecaster import Forecaster
@@ -92,14 +92,15 @@ def _nothing(job: Job, results: Sequence[TrialResult], stopped_by: str) -> Study
 
 def _settle(job: Job, conductor: Conductor, display: Display) -> tuple[Made, Told, Told | None]:
     """Return the model to keep, its forecasts of the evaluated rows, and the default's."""
-    made, default = make_models(job, conductor, display), conductor.default
+    trainer = Trainer(job)
+    made, default = make_models(trainer, conductor, display), conductor.default
     refuse_collapsed(job, made.final)
     told = _tell(job, made.scored, made.watched)
     made = replace(made, notes=(*made.notes, *same_for_all_note(told)))
     if default is None:
         return made, told, None
     display.phase("comparing with the untuned default")
-    return made, told, _tell(job, *default_model(job, default, made))
+    return made, told, _tell(job, *default_model(trainer, default, made))
 
 
 def _timed(job: Job, made: Made) -> Ensemble | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,16 +124,17 @@ def constant_forecast(job: Job, told: Told) -> Array:
     known = slice(0, dataset.parts["valid"][1])
     anchor = dataset.table[ANCHOR].to_numpy()[known] if ANCHOR in dataset.table.column_names else None
     z = dataset.transform.forward(dataset.table[TARGET].to_numpy()[known], anchor)
+    weights = dataset.table[WEIGHT].to_numpy()[known] if WEIGHT in dataset.table.column_names else None
+
+    def constant(parts: Sequence[tuple[int, int]], rows: int) -> Array:
+        own = None if weights is None else np.concatenate([weights[slice(*part)] for part in parts])
+        learnt = np.concatenate([z[slice(*part)] for part in parts])
+        return np.tile(constant_quantiles(learnt, levels, own), (rows, 1))
+
     if job.scored_part == "test":
-        q = np.tile(constant_quantiles(z, levels), (len(told.y), 1))
+        q = constant([(0, len(z))], len(told.y))
     else:
-        of_folds = [
-            np.tile(
-                constant_quantiles(np.concatenate([z[slice(*part)] for part in fold.train]), levels),
-                (fold.watch[1] - fold.watch[0], 1),
-            )
-            for fold in dataset.fits
-        ]
+        of_folds = [constant(fold.train, fold.watch[1] - fold.watch[0]) for fold in dataset.fits]
         q = np.concatenate(of_folds)[dataset.folds.told]
     return dataset.transform.inverse(q, told.anchor)
 
@@ -168,7 +170,7 @@ def blocks_of(job: Job) -> NDArray[Any] | None:
     """
     by, times = job.config.split.by, of_part(job, job.dataset.times)
     if by in ("time", "auto") and times is not None:
-        return blocks_in_time(times, job.config.split.purge + 1)
+        return blocks_in_time(times, job.dataset.purge + 1)
     return of_part(job, job.dataset.groups) if by == "group" else None
 
 

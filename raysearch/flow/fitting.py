@@ -48,13 +48,51 @@ class Made:
     notes: tuple[str, ...]
 
 
-def make_models(job: Job, conductor: Conductor, display: Display) -> Made:
+class Trainer:
+    """Trains parameters anew; what one trial has binned, or learnt of the location, serves the next."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._benches: dict[bool, Bench] = {}
+
+    def fit(self, result: TrialResult, *, refit: bool) -> Files:
+        """Train a trial's parameters on the training rows alone or with the validation rows."""
+        fit = self._bench(refit).begin(result.model, result.fit_params)
+        fit.advance(result.rounds)
+        return fit.dump()
+
+    def watched(self, result: TrialResult, files: Files | None = None) -> Array:
+        """Return what a trial's boosters say of the validation rows, new to each of them [rows, levels]."""
+        job = self.job
+        parts = by_fold(files or self.fit(result, refit=False), len(job.dataset.fits))
+        model, levels = get_model(result.model), job.config.search.levels
+        told = [
+            load_located(model, part, levels)(job.slice(*fold.watch))
+            for part, fold in zip(parts, job.dataset.fits, strict=True)
+        ]
+        return np.concatenate(told)
+
+    def _bench(self, refit: bool) -> Bench:
+        if refit not in self._benches:
+            job = self.job
+            recipe = job.recipe(threads=job.refit_threads)
+            if refit:
+                # No rows are scored on any more; a single one keeps the fit's shape.
+                first = job.dataset.recent
+                whole = FoldRows(((first, job.dataset.parts["valid"][1]),), (first, first + 1))
+                recipe = replace(recipe, fits=(whole,))
+            self._benches[refit] = Bench(job.dataset.table, recipe)
+        return self._benches[refit]
+
+
+def make_models(trainer: Trainer, conductor: Conductor, display: Display) -> Made:
     """Choose the trials that become the model, calibrate them, and fit them again where that is wanted."""
-    chosen = choose_trials(job, conductor.leading, _watched)
-    parts = [(trial, search_files(job, trial) or _fit(job, trial, refit=False)) for trial in chosen.trials]
+    job = trainer.job
+    chosen = choose_trials(job, conductor.leading, trainer.watched)
+    parts = [(trial, search_files(job, trial) or trainer.fit(trial, refit=False)) for trial in chosen.trials]
     scored = calibrated(job, _forecaster(job, chosen, parts, _SEARCHED), chosen.watched)
     notes = [*_notes(job, scored), *chosen.notes]
-    refitted = _refitted(job, conductor, chosen, display)
+    refitted = _refitted(trainer, conductor, chosen, display)
     if not refitted:
         if job.refit_wanted:
             interrupted = conductor.stopped_by == "interrupt"
@@ -103,19 +141,9 @@ def calibrated(job: Job, forecaster: Forecaster, watched: Array) -> Forecaster:
     return replace(forecaster, calibrator=learnt)
 
 
-def _watched(job: Job, result: TrialResult, files: Files | None) -> Array:
-    """Return what a trial's boosters say of the validation rows, each of those new to it [rows, levels]."""
-    parts = by_fold(files or _fit(job, result, refit=False), len(job.dataset.fits))
-    model, levels = get_model(result.model), job.config.search.levels
-    told = [
-        load_located(model, part, levels)(job.slice(*fold.watch))
-        for part, fold in zip(parts, job.dataset.fits, strict=True)
-    ]
-    return np.concatenate(told)
-
-
-def _refitted(job: Job, conductor: Conductor, chosen: Chosen, display: Display) -> dict[str, Files]:
+def _refitted(trainer: Trainer, conductor: Conductor, chosen: Chosen, display: Display) -> dict[str, Files]:
     """Return the files of the trials that were fitted again on all rows, the weightiest first, by key."""
+    job = trainer.job
     if not job.refit_wanted or conductor.stopped_by == "interrupt":
         return {}
     display.phase("fitting the best parameters on training and validation rows")
@@ -125,37 +153,23 @@ def _refitted(job: Job, conductor: Conductor, chosen: Chosen, display: Display) 
     for trial in (chosen.trials[i] for i in order):
         seconds = job.refit_scale * (trial.seconds + default)  # the default is fitted again after them
         if seconds <= job.clock.refit_most_s and job.clock.allows(seconds):
-            found[trial.key] = _fit(job, trial, refit=True)
+            found[trial.key] = trainer.fit(trial, refit=True)
     return found
 
 
-def default_model(job: Job, default: TrialResult, made: Made) -> tuple[Forecaster, Array | None]:
+def default_model(trainer: Trainer, default: TrialResult, made: Made) -> tuple[Forecaster, Array | None]:
     """Return the untuned default as its library gives it, and what it says of the validation rows.
 
     It is put in order but not calibrated, and fitted on the same rows as the model that it is compared with.
     """
-    scored = made.scored
+    job, scored = trainer.job, made.scored
     if [default.key] == [trial.key for trial in made.chosen.trials]:
         return replace(scored, calibrator=no_calibration(scored.levels)), made.watched
     refitted = scored.about["fitted_on"] != _SEARCHED  # time may have run short since that was decided
     kept = None if refitted else search_files(job, default)
-    files = kept or _fit(job, default, refit=refitted)
+    files = kept or trainer.fit(default, refit=refitted)
     model = _forecaster(job, Chosen.alone(default), [(default, files)], str(scored.about["fitted_on"]))
-    return model, None if refitted else _watched(job, default, files)
-
-
-def _fit(job: Job, result: TrialResult, *, refit: bool) -> Files:
-    """Train a trial's parameters anew, on the training rows alone or with the validation rows."""
-    parts = job.dataset.parts
-    recipe = job.recipe(threads=job.refit_threads)
-    if refit:
-        # The rows to score on are the model's own business no more; a single one keeps the fit's shape.
-        first = job.dataset.recent
-        whole = FoldRows(((first, parts["valid"][1]),), (first, first + 1))
-        recipe = replace(recipe, fits=(whole,))
-    fit = Bench(job.dataset.table, recipe).begin(result.model, result.fit_params)
-    fit.advance(result.rounds)
-    return fit.dump()
+    return model, None if refitted else trainer.watched(default, files)
 
 
 def _forecaster(
@@ -204,7 +218,6 @@ def _forecaster(
 
 
 def _members(job: Job, trial: TrialResult, files: Files, weight: float, whole: bool) -> list[Member]:
-    """Return a trial's models: one, or one a fold; in time the last, which has learnt from most rows."""
-    parts = by_fold(files, 1 if whole else len(job.dataset.fits))
-    parts = parts if job.folds_are_averaged else parts[-1:]
+    """Return a trial's models: one, or one a fold."""
+    parts = job.members_of(by_fold(files, 1 if whole else len(job.dataset.fits)))
     return [Member(trial.model, part, weight / len(parts)) for part in parts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raysearch.bench import ANCHOR, TARGET, WEIGHT, Recipe
@@ -13,6 +14,7 @@ from raysearch.metrics import Array
 from raysearch.models import FitSettings, Frame
 from raysearch.space import SearchSpace
 from raysearch.study.home import Home, StudyAbout
+from raysearch.study.kept import Files
 from raysearch.study.paths import StudyPaths
 
 _CLOSING_S = 10.0  # ending Ray, the ensemble, the report and the record, measured on two cores
@@ -132,6 +134,7 @@ class Job:
             folds=self.dataset.folds,
             calibrate=self.config.calibration,
             objectives=self.config.objectives,
+            unseen=self.dataset.unseen,
         )
 
     def frame(self, part: str) -> Frame:
@@ -156,6 +159,13 @@ class Job:
     def folds_are_averaged(self) -> bool:
         """Tell whether each fold's model has learnt from rows on both sides of it: not so in time."""
         return any(fold.train[-1][1] > fold.watch[0] for fold in self.dataset.fits)
+
+    def members_of(self, parts: Sequence[Files]) -> Sequence[Files]:
+        """Return which of the folds' models of a trial are in the forecaster.
+
+        In time it is the last, which has learnt from most rows.
+        """
+        return parts if self.folds_are_averaged else parts[-1:]
 
     @property
     def refit_scale(self) -> float:

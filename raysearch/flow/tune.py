@@ -24,7 +24,8 @@ from raysearch.flow.places import complete, knock, to_keep, with_ledger
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
 from raysearch.flow.study import Study
 from raysearch.logs import chatter_to
-from raysearch.space import SearchSpace, load_space, parse_space
+from raysearch.models import SEEN_ONLY
+from raysearch.space import SearchSpace, load_space, parse_space, without_choice
 from raysearch.study.cluster import Cluster, connected
 from raysearch.study.conductor import Conductor, Limits, Watcher
 from raysearch.study.home import Home
@@ -69,7 +70,10 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     table = read_table(table) if table is not None else None
     dataset = prepare(config, table)
     # What was decided here, by size and by time, stays when the study is gone on with.
-    config = config.replace("split", cv=dataset.cv).replace("search", calibrate=config.calibration)
+    config = config.replace("split", cv=dataset.cv)
+    config = config.replace("search", calibrate=config.calibration)
+    if not dataset.unseen:
+        space = without_choice(space, SEEN_ONLY)
     about = home.create(
         config.study,
         {
@@ -224,7 +228,7 @@ def _info(job: Job) -> StudyInfo:
 
 
 def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Conductor:
-    search = job.config.search
+    search, bound = job.config.search, job.config.search.max_predict_ms
     ended = sum(result.state != "failed" for result in ledger.results)
     limits = Limits(
         trials=ended if job.picks_only else search.trials,
@@ -235,7 +239,8 @@ def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Condu
         refit_scale=job.refit_scale if search.refit else 0.0,
         refit_most_s=job.clock.refit_most_s,
         pick=job.config.pick,
-        candidates=1 if search.ensemble == 1 else _CANDIDATES_A_MEMBER * search.ensemble,
+        candidates=1 if search.ensemble == 1 and bound is None else _CANDIDATES_A_MEMBER * search.ensemble,
+        members=search.ensemble,
     )
     return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers)
 

@@ -16,16 +16,18 @@ from raysearch.models.location import (
     wants_location,
     with_location,
 )
-from raysearch.models.protocol import Fit, FitSettings, Frame, QuantileModel, join
-from raysearch.models.tunables import MODEL_NAMES, TUNABLE, Tunable
+from raysearch.models.protocol import Fit, FitSettings, Frame, Known, QuantileModel, join
+from raysearch.models.tunables import MODEL_NAMES, SEEN_ONLY, TUNABLE, Tunable
 
 __all__ = [
     "MODEL_NAMES",
+    "SEEN_ONLY",
     "TUNABLE",
     "Fit",
     "FitSettings",
     "FoldFit",
     "Frame",
+    "Known",
     "LocatedFit",
     "Location",
     "QuantileModel",

@@ -10,9 +10,8 @@ import lightgbm as lgb
 import numpy as np
 
 from raysearch.metrics import Array
-from raysearch.models.location import PARAMETER as LOCATION
 from raysearch.models.protocol import FitSettings, Frame, Known
-from raysearch.models.tunables import TUNABLE
+from raysearch.models.tunables import OWN, TUNABLE
 
 # These decide how LightGBM bins; a dataset binned under other values would be used silently or refused.
 _BINNING = ("max_bin", "min_data_in_bin", "bin_construct_sample_cnt")
@@ -78,7 +77,7 @@ class _Fit:
     def __init__(
         self, binned: lgb.Dataset, params: Mapping[str, Any], settings: FitSettings, watched: Frame
     ) -> None:
-        own = {name: value for name, value in params.items() if name not in (_ROUNDS, LOCATION)}
+        own = {name: value for name, value in params.items() if name not in (_ROUNDS, *OWN)}
         shared = {**_base_params(settings, binned.num_data()), **own, **_constraints(settings)}
         self._boosters = [lgb.Booster({**shared, "alpha": level}, binned) for level in settings.levels]
         self._gradients = [
@@ -87,24 +86,26 @@ class _Fit:
         self._watched = watched.features
         self._sums: Array = np.zeros((watched.rows, len(settings.levels)))
         self._predicted = [0] * len(settings.levels)
+        self._trees: list[list[int]] = [[0] for _ in settings.levels]  # by rounds: one can be without a split
         self._threads = settings.threads
         # DART changes earlier trees, a random forest averages: their predictions cannot be added up.
         self.additive = params.get("boosting", "gbdt") == "gbdt"
         self.rounds = 0
 
     def advance(self, rounds: int) -> None:
-        def train(booster: lgb.Booster, gradient: Any) -> None:
+        def train(booster: lgb.Booster, gradient: Any, trees: list[int]) -> None:
             # A round without a split is no end: with sampled columns or rows the next can find one.
             for _ in range(self.rounds, rounds):
                 booster.update(fobj=gradient)
+                trees.append(booster.current_iteration())
 
         if self._threads == 1:
-            for booster, gradient in zip(self._boosters, self._gradients, strict=True):
-                train(booster, gradient)
+            for level in zip(self._boosters, self._gradients, self._trees, strict=True):
+                train(*level)
         else:
             # Training leaves Python's lock alone; threads within a tree wait for each other, of levels not.
             with ThreadPoolExecutor(self._threads, initializer=_quiet_thread) as pool:
-                list(pool.map(train, self._boosters, self._gradients))
+                list(pool.map(train, self._boosters, self._gradients, self._trees))
         self.rounds = rounds
 
     def predict_watched(self) -> Array:
@@ -128,8 +129,8 @@ class _Fit:
     def dump(self, rounds: int | None = None) -> dict[str, bytes]:
         kept = self.rounds if rounds is None else rounds
         return {
-            f"level_{i:03d}.txt": booster.model_to_string(num_iteration=kept or -1).encode()
-            for i, booster in enumerate(self._boosters)
+            f"level_{i:03d}.txt": booster.model_to_string(num_iteration=trees[kept] or -1).encode()
+            for i, (booster, trees) in enumerate(zip(self._boosters, self._trees, strict=True))
         }
 
 

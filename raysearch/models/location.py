@@ -19,8 +19,8 @@ import numpy as np
 
 from raysearch.metrics import Array
 from raysearch.models.protocol import Fit, FitSettings, Frame, QuantileModel, join
+from raysearch.models.tunables import LOCATION
 
-PARAMETER = "location"  # the tunable that asks for it
 _STRETCHES = 4
 _FEWEST_ROWS = 100  # below, a stretch holds too few rows to tell when to stop
 _PREFIX = "location_{:02d}."
@@ -43,7 +43,7 @@ class Location:
 
 def wants_location(params: Mapping[str, Any]) -> bool:
     """Tell whether a trial's parameters ask for a location model."""
-    return bool(params.get(PARAMETER, False))
+    return bool(params.get(LOCATION, False))
 
 
 def locate(

@@ -28,6 +28,17 @@ class Frame:
         """Return the rows from ``start`` to ``stop`` without copying them."""
         return Frame(self.features.slice(start, stop - start), self.categorical)
 
+    def without(self, columns: Sequence[int]) -> Frame:
+        """Return the frame with these columns missing in every row, so that trees cannot split by them."""
+        import pyarrow as pa
+
+        features = self.features
+        for i in columns:
+            kind = features.field(i)
+            features = features.set_column(i, kind, pa.nulls(self.rows, kind.type))
+        blank = set(columns)
+        return Frame(features, tuple(c and i not in blank for i, c in enumerate(self.categorical)))
+
     @property
     def rows(self) -> int:
         return int(self.features.num_rows)

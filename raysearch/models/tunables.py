@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 MODEL_NAMES = ("lightgbm", "xgboost")
+LOCATION = "location"  # quantiles are learnt around a mean learnt by least squares
+SEEN_ONLY = "seen_only"  # features whose later values are none of the earlier ones are left out
+OWN = (LOCATION, SEEN_ONLY)  # raysearch's own switches, which no library is given
 
 
 @dataclass(frozen=True)
@@ -15,8 +18,8 @@ class Tunable:
 
     Attributes:
         rounds: the name of the parameter that says how many boosting rounds are trained.
-        defaults: the library's defaults of everything that may be searched or fixed, and of `location`,
-            which is raysearch's own: quantiles are learnt around a mean learnt by least squares.
+        defaults: the library's defaults of everything that may be searched or fixed, and raysearch's own
+            switches, all off.
         reserved: parameters that raysearch sets itself, with the setting to use in their place.
         words: the values that a parameter of words can take.
         unlimited: parameters whose default stands for "no limit", not for a small number.
@@ -77,7 +80,7 @@ _LIGHTGBM = Tunable(
         "num_grad_quant_bins": 4,
         "quant_train_renew_leaf": False,
         "boost_from_average": True,
-        "location": False,
+        **dict.fromkeys(OWN, False),
     },
     reserved={
         "objective": "quantile, for the levels of --levels",
@@ -120,7 +123,7 @@ _XGBOOST = Tunable(
         "max_cat_to_onehot": 4,
         "max_cat_threshold": 64,
         "multi_strategy": "one_output_per_tree",
-        "location": False,
+        **dict.fromkeys(OWN, False),
     },
     reserved={
         "objective": "reg:quantileerror, for the levels of --levels",

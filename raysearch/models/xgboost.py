@@ -10,9 +10,8 @@ import numpy as np
 import xgboost as xgb
 
 from raysearch.metrics import Array
-from raysearch.models.location import PARAMETER as LOCATION
 from raysearch.models.protocol import FitSettings, Frame, Known
-from raysearch.models.tunables import TUNABLE
+from raysearch.models.tunables import OWN, TUNABLE
 
 _FILE = "model.ubj"
 _ROUNDS = TUNABLE["xgboost"].rounds
@@ -29,7 +28,7 @@ class _Fit:
     def __init__(
         self, binned: xgb.QuantileDMatrix, params: Mapping[str, Any], settings: FitSettings, watched: Frame
     ) -> None:
-        own = {k: v for k, v in params.items() if k not in (_ROUNDS, LOCATION)}
+        own = {k: v for k, v in params.items() if k not in (_ROUNDS, *OWN)}
         self._train = binned
         # Watched rows need some label for the booster to accept them; it is never read.
         self._watched = xgb.DMatrix(

@@ -145,12 +145,14 @@ def ensemble_words(ensemble: Ensemble, best: int) -> str:
     models = f"{ensemble.models} model{'s' * (ensemble.models != 1)}"
     speed = "" if ensemble.predict_ms is None else f", 1,000 rows in {ensemble.predict_ms:,.0f} ms"
     if len(ensemble.weights) == 1:
-        return f"the best trial alone ({models}{speed})"
+        alone = next(iter(ensemble.weights))
+        which = "the best trial" if alone == best else f"trial {alone}"
+        return f"{which} alone ({models}{speed})"
     heaviest = sorted(ensemble.weights.items(), key=lambda item: -item[1])
     told = ", ".join(f"{number} ({100 * weight:.0f} %)" for number, weight in heaviest)
     score = "validation score" if ensemble.calibrated else "validation loss, as it is and calibrated,"
     way = "below" if ensemble.gain_percent >= 0 else "above"
-    gain = f"{score} {points(abs(ensemble.gain_percent))} % {way} that of trial {best} alone"
+    gain = f"{score} {points(abs(ensemble.gain_percent))} % {way} that of trial {ensemble.best} alone"
     return f"trials {told} together ({models}{speed}): {gain}"
 
 

@@ -1,6 +1,6 @@
 """Search spaces: what is tuned, between which bounds, under which conditions."""
 
 from raysearch.space.dimensions import DefaultPoint, Parameter, SearchSpace, Space
-from raysearch.space.read import load_space, parse_space
+from raysearch.space.read import load_space, parse_space, without_choice
 
-__all__ = ["DefaultPoint", "Parameter", "SearchSpace", "Space", "load_space", "parse_space"]
+__all__ = ["DefaultPoint", "Parameter", "SearchSpace", "Space", "load_space", "parse_space", "without_choice"]

@@ -117,6 +117,22 @@ def parse_space(content: Any, model: str | None = None, about: str = "") -> Spac
     return Space(named, tuple(parameters), fixed, {**content, "model": named}, start)
 
 
+def without_choice(space: SearchSpace, name: str) -> SearchSpace:
+    """Return the space without a parameter that would change nothing; as it is where others hang on it."""
+    return SearchSpace(tuple(_without(part, name) for part in space.spaces))
+
+
+def _without(space: Space, name: str) -> Space:
+    others = [parameter for parameter in space.parameters if parameter.name != name]
+    if not others or len(others) == len(space.parameters) or any(name in other.when for other in others):
+        return space
+    content = dict(space.content)
+    content["parameters"] = {k: v for k, v in content["parameters"].items() if k != name}
+    if content.get("start"):
+        content["start"] = [{k: v for k, v in point.items() if k != name} for point in content["start"]]
+    return parse_space(content)
+
+
 def _parse_start(
     points: Any, parameters: Sequence[Parameter], problems: Problems
 ) -> tuple[Mapping[str, Any], ...]:

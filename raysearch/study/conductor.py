@@ -22,7 +22,6 @@ from raysearch.trial import TrialSpec, rungs_for
 
 Wish = Literal["more", "wait", "done"]
 _RETRIES = 2  # times that a trial is tried again after it lost its worker
-_REFITTED = 8  # trials that time is kept for to fit them again; the default is one more
 _SPARE = 10  # trials that may fail in a search without a number of trials
 
 
@@ -37,6 +36,7 @@ class Limits:
         refit_scale: seconds that refitting a trial's parameters takes for each second of the trial.
         refit_most_s: a refit that would take longer is not made, and so needs no time kept for it.
         candidates: trials whose models are kept, for the ensemble to be chosen from.
+        members: of the ensemble at most: time is kept to fit so many again, and the default.
         pick: how the best trial is chosen where there are several objectives; None: there is one.
     """
 
@@ -49,6 +49,7 @@ class Limits:
     refit_most_s: float = math.inf
     pick: Pick | None = None
     candidates: int = 1
+    members: int = 1
 
 
 class Watcher(Protocol):
@@ -126,7 +127,7 @@ class Conductor:
         0 where the best one's refit would take longer than it is worth; otherwise not more than it is worth.
         """
         least, most = self._refit_of(self.leading[:1]), self._limits.refit_most_s
-        return 0.0 if least > most else min(most, self._refit_of(self.leading[:_REFITTED]))
+        return 0.0 if least > most else min(most, self._refit_of(self.leading[: self._limits.members]))
 
     def _refit_of(self, leading: Sequence[TrialResult]) -> float:
         trials = {trial.key: trial.seconds for trial in (*leading, self.default) if trial}

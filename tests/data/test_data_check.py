@@ -12,7 +12,7 @@ import pytest
 
 from raysearch.config import load_config
 from raysearch.data import prepare
-from raysearch.data.check import check_learnable, check_table
+from raysearch.data.check import as_known, check_learnable, check_table
 from raysearch.errors import DataError
 from raysearch.records import FoldRows
 
@@ -202,3 +202,13 @@ def test_training_rows_of_one_target_are_refused_and_a_fold_is_named():
         check_learnable(target, (FoldRows(((0, 3),), (3, 5)),), "y")
     with pytest.raises(DataError, match="in all 2 training rows of a fold"):
         check_learnable(target, (FoldRows(((2, 5),), (0, 2)), FoldRows(((0, 1), (2, 3)), (3, 5))), "y")
+
+
+def test_groups_are_named_as_they_are_known():
+    known = np.asarray(["1", "2", "x y", "true"])
+    names = np.asarray(["1.0", "02", "x y", "True", "never", "(missing)"])
+    assert as_known(names, known).tolist() == ["1", "2", "x y", "true", "never", "(missing)"]
+    assert as_known(known, known) is known
+    both = np.asarray(["01", "1"])
+    assert as_known(both, both) is both, "what is known by itself is not another's spelling"
+    assert as_known(np.asarray(["1.0"]), []).tolist() == ["1.0"]

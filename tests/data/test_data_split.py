@@ -191,8 +191,8 @@ def test_folds_in_time_learn_from_what_lies_a_purge_before(rows, cv, purge, seed
 def test_too_few_times_or_groups_for_the_folds_are_refused():
     with pytest.raises(DataError, match="too few for 8 folds with a purge of 3; lower --cv or --purge"):
         split_rows(Keys(108, times=np.repeat(np.arange(12), 9)), cut("time", purge=3, cv=8), 0)
-    few = np.array(list("aaaaaaaaaaaaaaaaaaaabbbbbbcccccc"))
-    assert len(split_rows(Keys(32, groups=few), cut("group", cv=5), 0).folds) == 2
+    few = np.repeat(["a", "b", "c"], [40, 12, 12])
+    assert len(split_rows(Keys(64, groups=few), cut("group", cv=5), 0).folds) == 2
 
 
 @pytest.mark.parametrize(
@@ -210,3 +210,13 @@ def test_folds_by_size_are_made_of_what_there_is():
     assert len(split_rows(Keys(300, groups=groups), replace(settings, by="group"), 0).folds) == 2
     few = split_rows(Keys(300, times=np.arange(300) // 75), replace(settings, by="time"), 0)
     assert few.folds == () and len(few.valid), "four times are too few for folds, and nobody asked for any"
+
+
+def test_a_fold_of_groups_that_would_learn_from_a_handful_of_rows_is_refused_or_not_made():
+    groups = np.asarray(["A"] * 900 + ["B"] * 4 + ["C"] * 50)
+    with pytest.raises(DataError, match="a fold would learn from"):
+        for seed in range(9):
+            split_rows(Keys(954, groups=groups), cut("group", cv=2), seed)
+    for seed in range(9):
+        split = split_rows(Keys(954, groups=groups), cut("group", cv=None), seed)
+        assert all(sum(b - a for a, b in fold.train) >= 10 for fold in split.folds)

@@ -53,3 +53,10 @@ def test_the_same_for_all_rows():
     assert same_for_all(np.tile([0.0, 1.0, 2.0], (5, 1)))
     assert not same_for_all(np.column_stack([VARIED] * 3))
     assert not same_for_all(np.zeros((1, 3)))
+
+
+def test_constant_quantiles_of_weighted_rows():
+    y = np.asarray([0.0] * 9 + [10.0])
+    np.testing.assert_array_equal(constant_quantiles(y, (0.5, 0.9), np.ones(10)), [0.0, 0.0])
+    heavy = np.asarray([0.1] * 9 + [9.1])  # the last row is nine tenths of all
+    np.testing.assert_array_equal(constant_quantiles(y, (0.05, 0.5, 0.9), heavy), [0.0, 10.0, 10.0])

@@ -69,15 +69,18 @@ def test_each_group_has_offsets_of_its_own(study):
 
 
 def test_a_single_split_in_time_is_calibrated_unless_told_otherwise(study, table):
-    assert study(table, data__time="day").forecaster.calibrator.kind == "steady"
-    assert resume("s", overrides={"search": {"trials": 5}}).forecaster.calibrator.kind == "steady"
+    assert study(table, data__time="day").forecaster.calibrator.kind == "width"
+    assert resume("s", overrides={"search": {"trials": 5}}).forecaster.calibrator.kind == "width"
+    folded = study(table, data__time="day", split__cv=2, study__name="f")
+    assert folded.forecaster.calibrator.kind == "steady"
     assert study(table, study__name="r").forecaster.calibrator.kind == "marginal"
     asked = study(table, data__time="day", search__calibrate="none", study__name="n")
     assert asked.forecaster.calibrator.kind == "none"
 
 
 def test_without_calibration_all_validation_rows_are_scored(study, table):
-    done = study(table, data__time="day", split__test_size=0, search__calibrate="none")
+    words = {"split__test_size": 0, "search__calibrate": "none", "search__ensemble": 1}
+    done = study(table, data__time="day", **words)
     assert done.test.rows == 40
     assert done.test.metrics["pinball_loss_avg"] == pytest.approx(done.best.score, rel=1e-6)
     folded = study(table, data__time="day", split__cv=3, search__calibrate="none", study__name="f")

@@ -11,6 +11,7 @@ from contracts import LEVELS, ModelContract, make_frame
 from sklearn.metrics import mean_pinball_loss
 
 from raysearch.metrics import pinball_loss_avg
+from raysearch.models import FitSettings
 
 
 class TestLightGBM(ModelContract):
@@ -49,3 +50,17 @@ class TestLightGBM(ModelContract):
             plain.append(mean_pinball_loss(y[300:], booster.predict(x[300:]), alpha=level))
         got = pinball_loss_avg(y[300:], fit.predict_watched(), LEVELS)
         assert got == pytest.approx(np.mean(plain), abs=1e-6)
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_rounds_without_a_split_are_no_trees_of_the_model(self, threads):
+        frame, y = make_frame(400)
+        params = {"num_leaves": 8, "min_gain_to_split": 0.15, "feature_fraction": 0.3, "learning_rate": 0.3}
+        settings = FitSettings(LEVELS, threads=threads)
+        binned = self.model.bin(frame, y, params, settings)
+        fit = self.model.start(binned, params, settings, frame.slice(0, 80))
+        fit.advance(10)
+        early = fit.predict_watched()
+        fit.advance(40)
+        assert any(booster.current_iteration() < 40 for booster in fit._boosters)
+        loaded = self.model.load(fit.dump(10), LEVELS)(frame.slice(0, 80))
+        np.testing.assert_allclose(loaded, early, rtol=0, atol=1e-6)

@@ -150,6 +150,6 @@ def test_levels_that_stand_to_one_side_miss_there_by_design() -> None:
 def test_the_defaults_together_with_other_trials_are_more_than_the_defaults():
     made = make_material(trials=4)
     best = dataclasses.replace(made.result.best, default=True)
-    alone = dataclasses.replace(made.result, best=best, ensemble=Ensemble({0: 1.0}, 1.0, 1.0))
+    alone = dataclasses.replace(made.result, best=best, ensemble=Ensemble({0: 1.0}, 1.0, 1.0, 0))
     assert "the model is the defaults" in untuned(alone)
-    assert untuned(dataclasses.replace(alone, ensemble=Ensemble({0: 0.5, 2: 0.5}, 0.9, 1.0))) == ""
+    assert untuned(dataclasses.replace(alone, ensemble=Ensemble({0: 0.5, 2: 0.5}, 0.9, 1.0, 0))) == ""

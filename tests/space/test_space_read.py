@@ -6,7 +6,8 @@ import pytest
 
 from raysearch.errors import SpaceError
 from raysearch.shipped import shipped
-from raysearch.space import load_space, parse_space
+from raysearch.space import load_space, parse_space, without_choice
+from raysearch.space.dimensions import SearchSpace
 
 NARROW = {
     "lightgbm": {
@@ -16,6 +17,7 @@ NARROW = {
         "bagging_fraction": ("float", 0.5, 1.0),
         "num_boost_round": ("int", 50, 500),
         "location": ("choice", 0, 0),
+        "seen_only": ("choice", 0, 0),
         "extra_trees": ("choice", 0, 0),
     },
     "xgboost": {
@@ -25,6 +27,7 @@ NARROW = {
         "colsample_bytree": ("float", 0.5, 1.0),
         "n_estimators": ("int", 50, 500),
         "location": ("choice", 0, 0),
+        "seen_only": ("choice", 0, 0),
     },
 }
 
@@ -277,7 +280,8 @@ def test_the_shipped_spaces_begin_with_a_good_guess(name):
     first, *more = found.start_points()
     assert first["location"] is True
     assert first["learning_rate"] == 0.05
-    assert [point["extra_trees"] for point in more] == [True] * (name == "lightgbm")
+    assert [point["extra_trees"] for point in more] == [True, True] * (name == "lightgbm")
+    assert all(point["seen_only"] for point in (first, *more))
 
 
 def test_points_to_begin_with_lie_inside_the_space():
@@ -296,3 +300,26 @@ def test_points_to_begin_with_lie_inside_the_space():
         with pytest.raises(SpaceError) as caught:
             parse_space({**searched, "start": [point]}, "lightgbm")
         assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("model", ["lightgbm", "xgboost", "both"])
+def test_a_choice_that_would_change_nothing_is_left_out_with_its_starts(model):
+    for source in (None, "wide"):
+        whole = load_space(model, source)
+        space = without_choice(whole, "seen_only")
+        for before, after in zip(whole.spaces, space.spaces, strict=True):
+            left = [parameter for parameter in before.parameters if parameter.name != "seen_only"]
+            assert [*after.parameters] == left and len(left) == len(before.parameters) - 1
+            assert all("seen_only" in point for point in before.start)
+            assert [*after.start] == [
+                {k: v for k, v in point.items() if k != "seen_only"} for point in before.start
+            ]
+            assert parse_space(after.content) == after
+        assert without_choice(space, "seen_only") == space
+
+
+def test_a_choice_stays_where_others_hang_on_it_or_nothing_else_is_searched():
+    switch = {"choices": [False, True]}
+    hanging = space(seen_only=switch, max_depth={"low": 1, "high": 9, "when": {"seen_only": True}})
+    for kept in (hanging, space(seen_only=switch)):
+        assert without_choice(SearchSpace((kept,)), "seen_only").spaces == (kept,)

@@ -234,7 +234,7 @@ def test_tunable_defaults_are_those_of_lightgbm():
     written = _lightgbm_defaults()
     defaults = dict(TUNABLE["lightgbm"].defaults)
     assert int(written["num_iterations"]) == defaults.pop("num_boost_round")
-    assert defaults.pop("location") is False  # raysearch's own
+    assert defaults.pop("location") is defaults.pop("seen_only") is False  # raysearch's own
     for name, value in defaults.items():
         if isinstance(value, str):
             assert written[name] == value, name
@@ -257,7 +257,7 @@ def test_tunable_defaults_are_those_of_xgboost():
     booster = xgb.train({"tree_method": "hist"}, data, 1)
     written = dict(_flat(json.loads(booster.save_config())["learner"]["gradient_booster"]))
     defaults = dict(TUNABLE["xgboost"].defaults)
-    assert defaults.pop("location") is False  # raysearch's own
+    assert defaults.pop("location") is defaults.pop("seen_only") is False  # raysearch's own
     assert defaults.pop("n_estimators") == 100  # XGBRegressor's, in its documentation; the booster has none
     names = {"learning_rate": "eta", "reg_alpha": "alpha", "reg_lambda": "lambda", "gamma": "min_split_loss"}
     missing = []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from study_made_up import begin, finish, limits, propose, rung
 
 from raysearch.errors import StudyError
+from raysearch.records import TrialResult
 from raysearch.study.kept import KeptModels
+from raysearch.study.leaders import Leaders, kind_of
 
 
 def test_only_the_best_and_the_defaults_stay_kept(tmp_path):
@@ -66,6 +69,7 @@ def test_time_is_kept_for_several_refits_but_no_more_than_they_are_worth(tmp_pat
     kept = []
     for most in (60.0, 9.0, 6.0):
         words = limits(9, refit_scale=1.0, refit_most_s=most, deadline_s=time.monotonic() + 900, candidates=8)
+        words = replace(words, members=3)
         (tmp_path / str(most)).mkdir()
         study = begin(tmp_path / str(most), words)
         for i, seconds in enumerate((2.0, 3.0, 4.0, 5.0)):
@@ -85,3 +89,40 @@ def test_one_trial_that_is_default_and_best_is_refitted_once(tmp_path, monkeypat
     finish(study, 0.5)
     assert study.conductor.refit_s == 0.0
     assert not study.conductor.halted  # more than a refit is worth: no time is kept for it
+
+
+def made(number, score, kind=None, model="lightgbm"):
+    params = {"num_leaves": 9 + number, **({} if kind is None else {"extra_trees": kind})}
+    return TrialResult(number, f"k{number}", model, params, params, "finished", score, 9, {}, (), 0.0, 1.0)
+
+
+def test_the_best_trial_of_each_kind_is_kept_beside_the_best_of_all():
+    leaders = Leaders(None, room=2)
+    assert leaders.bar(kind_of("lightgbm", {"extra_trees": False})) == float("inf")
+    for number, (score, kind) in enumerate(
+        [(4.0, False), (1.0, True), (1.5, True), (1.2, True), (5.0, False)]
+    ):
+        leaders.add(made(number, score, kind))
+    assert [trial.number for trial in leaders.trials] == [1, 3, 0]  # 0 is the best without extra trees
+    assert leaders.bar(kind_of("lightgbm", {"extra_trees": True})) == 1.2
+    assert leaders.bar(kind_of("lightgbm", {"extra_trees": False})) == 4.0
+    assert leaders.bar(kind_of("xgboost", {"max_depth": 4})) == float("inf")  # none of the kind so far
+    leaders.add(made(5, 3.0, False))
+    leaders.add(made(6, 9.0, model="xgboost"))
+    assert [trial.number for trial in leaders.trials] == [1, 3, 5, 6]
+
+
+def test_only_a_few_kinds_are_kept_and_none_where_one_trial_is_the_model():
+    leaders, alone = Leaders(None, room=2), Leaders(None, room=1)
+    for number in range(12):
+        for one in (leaders, alone):
+            one.add(made(number, float(number), f"kind {number}"))
+    assert [trial.number for trial in leaders.trials] == [0, 1, 2, 3, 4, 5]
+    assert [trial.number for trial in alone.trials] == [0]
+    assert alone.bar(kind_of("lightgbm", {"extra_trees": "never seen"})) == 0.0
+
+
+def test_numbers_make_no_kind():
+    assert kind_of("lightgbm", {"num_leaves": 3, "max_bin": 63}) == kind_of("lightgbm", {"num_leaves": 9})
+    assert kind_of("lightgbm", {"location": True}) != kind_of("lightgbm", {"location": False})
+    assert kind_of("lightgbm", {}) != kind_of("xgboost", {})
