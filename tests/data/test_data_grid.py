@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raysearch.config import load_config
 from raysearch.data.grid import BUSINESS, FIXED, MONTHS, NUMBERS, Grid, find_grid, parse_frequency
+from raysearch.data.series_fit import fit_series
 
 
 def stamps(*args, **words):
@@ -131,3 +134,15 @@ def test_every_time_lies_where_its_distance_says(step, apart):
     grid = one(times)
     if isinstance(grid, Grid):
         assert np.array_equal(np.diff(grid.index(times)) * grid.step, np.diff(times))
+
+
+@pytest.mark.parametrize("frequency", ["M", "Q", "Y"])
+def test_a_frequency_in_months_ends_months_where_the_times_do(frequency):
+    ends = pd.date_range("2015-01-31", periods=120, freq={"M": "ME", "Q": "QE", "Y": "YE"}[frequency])
+    frame = pd.DataFrame({"t": ends, "y": np.arange(120.0)})
+    data = {"target": "y", "time": "t", "horizon": 1, "lags": [1], "windows": [3], "frequency": frequency}
+    series = fit_series(pa.Table.from_pandas(frame), load_config(flags={"data": data}, in_memory=True).data)
+    assert series.grid.month_end
+    begins = frame.assign(t=ends + pd.Timedelta(days=1))
+    series = fit_series(pa.Table.from_pandas(begins), load_config(flags={"data": data}, in_memory=True).data)
+    assert not series.grid.month_end

@@ -212,6 +212,31 @@ def test_the_purge_counts_steps_where_the_clocks_of_groups_differ():
     assert made.times[slice(*made.parts["valid"])].min() - np.timedelta64(4, "D") > learnt
 
 
+def test_the_purge_counts_the_most_clocks_of_a_step_where_series_join_later():
+    """Few sensors for long and many at the end: the mean number of clocks would leave out hours, not days."""
+    early, late = sales(400, [f"s{i}" for i in range(3)]), sales(90, [f"t{i}" for i in range(12)])
+    late["日期"] += pd.Timedelta(days=310)
+    frame = pd.concat([early, late], ignore_index=True)
+    frame["日期"] += pd.to_timedelta(frame.groupby("shop a").ngroup() * 7, unit="min")
+    made = prepare(settings(), frame)
+    learnt = made.times[slice(*made.parts["train"])].max()
+    assert made.times[slice(*made.parts["valid"])].min() - learnt >= np.timedelta64(4, "D")
+    assert made.purge == 4 * 15  # of 15 clocks; what blocks of rows in time are as long as
+
+
+def test_window_and_embargo_count_steps_where_the_clocks_of_groups_differ():
+    frame = sales(300)
+    frame.loc[frame["shop a"] == "c", "日期"] += pd.Timedelta(hours=7)
+    made = prepare(settings(split={"cv": 2, "window": "60"}), frame)
+    for fold in made.fits:
+        times = made.times[slice(*fold.train[0])]
+        assert np.timedelta64(58, "D") < times.max() - times.min() <= np.timedelta64(60, "D")
+    made = prepare(settings(split={"cv": 3, "window": "both", "embargo": 10}), frame)
+    first = made.fits[0]
+    behind = made.times[slice(*first.train[0])].min() - made.times[slice(*first.watch)].max()
+    assert behind >= np.timedelta64(13, "D")
+
+
 def test_a_smooth_series_is_not_accused_of_its_own_past():
     frame = sales()
     frame["y"] = np.sin(np.arange(len(frame)) % DAYS / 20) + frame["shop a"].map({"ä b": 0, "c": 2, "d": 4})

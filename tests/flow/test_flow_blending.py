@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,10 +12,14 @@ import pytest
 from raysearch.bench import Bench, Recipe
 from raysearch.calibration import make_folds
 from raysearch.data import Transform
+from raysearch.flow import tune
 from raysearch.flow.blending import Judge
 from raysearch.metrics import pinball_loss_avg
-from raysearch.models import FitSettings
+from raysearch.models import FitSettings, Frame
 from raysearch.records import FoldRows
+from raysearch.report.wording import ensemble_words
+
+blending = importlib.import_module("raysearch.flow.blending")
 
 LEVELS = (0.1, 0.5, 0.9)
 TRUE = np.asarray([-1.2816, 0.0, 1.2816])
@@ -58,3 +65,51 @@ def test_not_in_time_the_score_is_that_of_the_trial(bench):
     judge, raw = Judge(bench, False, 10), np.tile(TRUE, (ROWS - TRAIN, 1))
     assert judge.saying(raw) is raw
     assert judge.score(raw) == bench.score(raw, 10).score
+
+
+def test_a_trial_that_the_stretches_choose_alone_is_the_model(settings, table, monkeypatch):
+    """It need not be the one with the best score."""
+
+    def second(choose, rows, most, costs=()):
+        weights = np.eye(len(choose(np.arange(rows))))[1]
+        return weights, [(np.arange(rows), weights)]
+
+    monkeypatch.setattr(blending, "chosen_by_stretches", second)
+    done = tune(settings(data__time="day", search__trials=3), table)
+    (alone,) = done.result.ensemble.weights
+    assert alone != done.best.number == done.result.ensemble.best
+    assert done.forecaster.about["trial"] == alone
+    assert done.result.ensemble.score >= done.result.ensemble.best_score
+    assert ensemble_words(done.result.ensemble, done.best.number).startswith(f"trial {alone} alone (")
+    assert done.test.metrics["pinball_loss_avg"] > 0
+
+
+def test_predictions_are_timed_on_rows_that_nothing_remembers():
+    frame = Frame(pa.table({"f0": np.arange(30.0)}), (False,))
+    job = SimpleNamespace(dataset=SimpleNamespace(parts={"valid": (0, 30)}), slice=frame.slice)
+    seen = []
+    assert blending.predict_ms(job, seen.append) >= 0
+    assert len({id(one) for one in seen}) == len(seen) == 2
+    assert all(one.rows >= 1000 for one in seen), "a call for few rows is mostly the call's own time"
+
+
+def test_in_time_a_trial_is_timed_by_what_it_brings_to_the_forecaster(settings, table):
+    """Of its folds' models only the last is in it, and where it is fitted again there is one."""
+    words = {"data__time": "day", "split__cv": 4, "search__max_predict_ms": 10_000.0}
+    timed = []
+    real = blending.load_located
+
+    def counted(*args):
+        timed.append(args)
+        return real(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blending, "load_located", counted)
+        done = tune(settings(**words), table)
+    assert len(timed) == len(done.trials)
+
+
+def test_a_bound_that_no_trial_could_be_held_to_is_told(settings, table):
+    done = tune(settings(search__ensemble=1, search__max_predict_ms=1e-6), table)
+    assert any("No trial's models predict 1,000 rows within 1e-06 ms" in told for told in done.warnings)
+    assert len(done.result.ensemble.weights) == 1

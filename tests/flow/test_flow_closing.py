@@ -64,8 +64,9 @@ def test_what_is_independent_follows_the_split(by, timed, expected):
         parts={"valid": (0, 2), "test": (2, 11)},
         times=times if timed else None,
         groups=np.array(list("zzabababaab")),
+        purge=0,
     )
-    config = SimpleNamespace(split=SimpleNamespace(by=by, purge=0))
+    config = SimpleNamespace(split=SimpleNamespace(by=by))
     job = SimpleNamespace(dataset=dataset, config=config, scored_part="test", rows=lambda part: slice(2, 11))
     found = blocks_of(job)
     assert (None if found is None else found.tolist()) == expected
