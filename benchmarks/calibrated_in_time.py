@@ -35,7 +35,7 @@ PARAMS = {
 }
 ROUNDS, ROWS = 150, 2000
 SERIES = ("still", "trend", "widening", "regimes", "shift", "walk", "concept")
-KINDS = ("marginal", "steady", "time")
+KINDS = ("marginal", "steady", "width", "time")
 WAYS = [(1, "none"), *((cv, kind) for cv in (1, 5) for kind in KINDS)]
 
 

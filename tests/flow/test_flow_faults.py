@@ -124,16 +124,16 @@ FEW_LEAVES = "parameters:\n  num_leaves: {low: 2, high: 4}\nfixed:\n  num_boost_
 @pytest.mark.usefixtures("no_report")
 def test_ctrl_c_while_refitting_keeps_the_searchs_own_model(study, table, record, monkeypatch):
     words, runs = record
-    fit = fitting._fit
+    fit = fitting.Trainer.fit
     asked = []
 
-    def interrupted(job, result, *, refit):
+    def interrupted(trainer, result, *, refit):
         asked.append(refit)
         if len(asked) == 2:  # the best is fitted, the default is being fitted
             raise KeyboardInterrupt
-        return fit(job, result, refit=refit)
+        return fit(trainer, result, refit=refit)
 
-    monkeypatch.setattr(fitting, "_fit", interrupted)
+    monkeypatch.setattr(fitting.Trainer, "fit", interrupted)
     Path("few.yaml").write_text(FEW_LEAVES)
     done = study(table, search__trials=6, search__space="few.yaml", **words)
     assert len(asked) == 2, "the default was the best trial, so nothing else was fitted"
