@@ -49,13 +49,16 @@ class Usable:
     warnings: tuple[str, ...]
 
 
-def check_table(table: Any, data: DataConfig, where: str, *, by_time: bool, test: bool = False) -> Usable:
+def check_table(
+    table: Any, data: DataConfig, where: str, *, by_time: bool, test: bool = False, form: str | None = None
+) -> Usable:
     """Check the table against the settings and return its usable rows.
 
     Args:
         where: what the messages begin with.
         by_time: rows are split by time, so that those without one cannot be used.
         test: the table holds test rows only: it may be short, and may lack features.
+        form: the format of dates that are texts, where another table has told it; see ``time_format``.
 
     Raises:
         DataError: with all problems at once.
@@ -64,7 +67,7 @@ def check_table(table: Any, data: DataConfig, where: str, *, by_time: bool, test
     _check_names(table, data, problems, test)
     target = _target(table, data, problems, test)
     anchor = _anchor(table, data, problems)
-    times = _times(table, data.time, problems)
+    times = _times(table, data.time, problems, form)
     weights = _numeric(table, data.weight, "weight", problems)
     problems.raise_as(DataError)
     assert target is not None
@@ -78,7 +81,7 @@ def check_table(table: Any, data: DataConfig, where: str, *, by_time: bool, test
         keep &= ~timeless
         if timeless.any():
             warnings.append(f"{int(timeless.sum()):,} rows without a time in {data.time!r} are left out")
-        warnings += _day_or_month(table, data.time)
+        warnings += [] if form else _day_or_month(table, data.time)
     if weights is not None and data.weight is not None:
         weighs = check_weights(weights, keep, data.weight, problems)
         without_weight, keep = int((keep & ~weighs).sum()), weighs
@@ -196,7 +199,7 @@ def _instead(kind: str) -> str:
     return "name a numeric column"
 
 
-def _times(table: Any, column: str | None, problems: Problems) -> Any:
+def _times(table: Any, column: str | None, problems: Problems, form: str | None = None) -> Any:
     """Return [rows] datetime64[us] or float64, or note why the column does not order rows in time."""
     if column is None or column not in table.column_names:
         return None
@@ -213,17 +216,19 @@ def _times(table: Any, column: str | None, problems: Problems) -> Any:
             problems.add(f"time column {column!r} is infinite in {read.failed:,} rows")
         return read.values
     if kind == "category":
-        return _times_of_texts(as_texts(array), column, problems)
+        return _times_of_texts(as_texts(array), column, problems, form)
     problems.add(f"time column {column!r} is of type {array.type}, must be a date, a time stamp or a number")
     return None
 
 
-def _times_of_texts(texts: Texts, column: str, problems: Problems) -> Any:
+def _times_of_texts(texts: Texts, column: str, problems: Problems, told: str | None) -> Any:
     words = spoken(texts.values)
     if not len(words):
         problems.add(f"time column {column!r} has no value in any row")
         return None
     form = dates.find_format(words, share=0.5)
+    if told is not None and not np.isnat(dates.parse(words, told)).any():
+        form = told
     if form is not None:
         bad = words.filter(pa.array(np.isnat(dates.parse(words, form))))
         if not len(bad):
@@ -242,6 +247,13 @@ def _times_of_texts(texts: Texts, column: str, problems: Problems) -> Any:
         "write dates like 2024-01-31 or 2024-01-31 13:45:00"
     )
     return None
+
+
+def time_format(table: Any, column: str | None) -> str | None:
+    """Return the format of a table's times where they are texts: 02/01 is what the other rows make of it."""
+    if column is None or kind_of(decode(table.column(column)).type) != "category":
+        return None
+    return dates.find_format(spoken(as_texts(decode(table.column(column))).values), share=0.5)
 
 
 def _day_or_month(table: Any, column: str | None) -> list[str]:

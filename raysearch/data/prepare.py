@@ -15,7 +15,7 @@ import pyarrow as pa
 from raysearch.addresses import hide_secrets
 from raysearch.calibration import Folds, make_folds
 from raysearch.config import Config, DataConfig, window_steps
-from raysearch.data.check import Usable, check_learnable, check_table
+from raysearch.data.check import Usable, check_learnable, check_table, time_format
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
 from raysearch.data.fold_facts import with_folds
@@ -153,7 +153,8 @@ def _given_test(data: DataConfig, by_time: bool, main: _Given) -> _Given:
     told = hide_secrets(str(data.test_path))
     path = str(data.test_path)
     read = read_table(path, "test data")
-    usable = check_table(read, data, f"test data: {told}", by_time=by_time, test=True)
+    form = time_format(main.table, data.time)
+    usable = check_table(read, data, f"test data: {told}", by_time=by_time, test=True, form=form)
     times = main.usable.times
     if times is not None and times.dtype.kind != usable.times.dtype.kind:
         raise DataError(

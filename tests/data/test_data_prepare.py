@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raysearch.config import load_config
+from raysearch.config import load_config, make_config
 from raysearch.data import Encoder, prepare
 from raysearch.errors import DataError
 
@@ -277,3 +277,23 @@ def test_three_thousand_rows_of_seventy_mixed_columns(tmp_path):
     for name in ("t.parquet", "t.csv"):
         made = prepare(config(path=str(tmp_path / name)), None)
         assert len(made.encoder.columns) == 70 and made.table.num_rows == n
+
+
+def test_days_and_months_of_a_test_file_are_those_of_the_data(tmp_path):
+    """02/01/2024 to 12/01/2024 would read as months, but the data have days above 12 in that place."""
+    day = pd.Series(pd.date_range("2023-06-01", "2024-01-12"))
+    frame = pd.DataFrame({"day": day.dt.strftime("%d/%m/%Y"), "x": np.arange(len(day)) % 7})
+    frame["y"] = frame["x"] + np.random.default_rng(0).normal(size=len(day))
+    frame[:-11].to_csv(tmp_path / "d.csv", index=False)
+    frame[-11:].to_csv(tmp_path / "t.csv", index=False)
+    data = {
+        "path": str(tmp_path / "d.csv"),
+        "test_path": str(tmp_path / "t.csv"),
+        "target": "y",
+        "time": "day",
+    }
+    made = prepare(make_config({"data": data}))
+    tested = made.times[slice(*made.parts["test"])]
+    assert tested.min() == np.datetime64("2024-01-02") and tested.max() == np.datetime64("2024-01-12")
+    assert made.times[: made.parts["valid"][1]].max() == np.datetime64("2024-01-01")
+    assert not any("would read it as well" in told for told in made.quality.warnings)
