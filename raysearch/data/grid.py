@@ -37,6 +37,9 @@ _LETTERS: Mapping[str, tuple[str, float]] = {
     "a": (MONTHS, 12),
 }
 _MONDAY = 4 * _DAY  # of the first week after 1970-01-01, a Thursday: weeks begin there
+_CALENDAR = (
+    "its numbers look like dates, 20240131 or 202401; write them as 2024-01-31, for months are not alike"
+)
 _STRAY = 0.05  # of the distances: fewer that do not fit are mistakes, more are the grid's own
 _LEAST_NEXT = 0.01  # of the rows must follow their neighbour by one step
 
@@ -141,9 +144,26 @@ def find_grid(times: Any, codes: Ints) -> Grid | str:
     if not within.any():
         return "no series has two different times"
     if times.dtype.kind == "f":
-        return _numbers(times, within)
+        return _CALENDAR if _are_dates(times) else _numbers(times, within)
     stamps = times.astype("datetime64[us]")
     return _months(stamps, within) or _business(stamps, within) or _fixed(stamps, within)
+
+
+def _are_dates(numbers: Any) -> bool:
+    """Tell whether numbers [rows] are dates such as 20240131 or 202401, whose steps are not alike."""
+    for width in (10_000, 100):  # what the year stands in front of
+        years, rest = np.divmod(numbers, width)
+        months, days = np.divmod(rest, 100) if width > 100 else (rest, np.ones(len(rest)))
+        plausible = (
+            (years >= 1900) & (years < 2200) & (months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)
+        )
+        if (
+            plausible.all()
+            and (numbers == np.floor(numbers)).all()
+            and len(np.unique(years * 100 + months)) > 1
+        ):
+            return bool(width > 100 or len(np.unique(years)) > 1)
+    return False
 
 
 def _months(stamps: Any, within: Any) -> Grid | None:

@@ -146,3 +146,17 @@ def test_a_frequency_in_months_ends_months_where_the_times_do(frequency):
     begins = frame.assign(t=ends + pd.Timedelta(days=1))
     series = fit_series(pa.Table.from_pandas(begins), load_config(flags={"data": data}, in_memory=True).data)
     assert not series.grid.month_end
+
+
+@pytest.mark.parametrize(("form", "freq"), [("%Y%m%d", "D"), ("%Y%m", "MS")])
+def test_dates_written_as_numbers_are_no_grid(form, freq):
+    days = pd.date_range("2023-11-01", periods=90, freq=freq)
+    numbers = days.strftime(form).astype(float).to_numpy()
+    told = find_grid(numbers, np.zeros(90, np.int64))
+    assert isinstance(told, str) and "write them as 2024-01-31" in told
+
+
+@pytest.mark.parametrize("first", [0, 1, 190_001, 20_240_131, 20_240_100])
+def test_plain_numbers_stay_numbers(first):
+    found = find_grid(np.arange(first, first + 400.0), np.zeros(400, np.int64))
+    assert found == Grid(NUMBERS, 1.0)
