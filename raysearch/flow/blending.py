@@ -19,6 +19,7 @@ from raysearch.records import Ensemble, TrialResult
 from raysearch.study.kept import Files, KeptModels
 from raysearch.trial import unpack
 
+_NEAR_IN_TIME = 1.01  # of the best trial's score, up to which a mean is preferred to it
 _TIMED_ROWS = 1000  # that predictions are timed on; also the unit of the bound
 
 Watched = Callable[[TrialResult], Array]
@@ -92,8 +93,8 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
     """Choose trials and weights by the pinball loss on the validation rows.
 
     The mean of several is taken only where its score is better than the best trial's, each row scored with
-    weights and a calibration in which it has no say. In time it is taken in any case, judged as in ``Judge``:
-    the best of the past by a little is no better in what comes, and a mean is the safer one.
+    weights and a calibration in which it has no say. In time, judged as in ``Judge``, it is taken where it is
+    not worse by more than 1 %: the best of the past by so little is no better in what comes.
 
     Args:
         leading: the trials that may become the model, the best first.
@@ -126,7 +127,7 @@ def choose_trials(job: Job, leading: Sequence[TrialResult], watched: Watched) ->
     else:
         weights, parts = chosen_by(rows), cross_fitted(chosen_by, job.dataset.folds.pairs())
     score = judge.score(blended(parts, sayings))
-    if not (in_time or score < best):
+    if not score < best * (_NEAR_IN_TIME if in_time else 1.0):
         return alone
     inside = np.flatnonzero(weights).tolist()
     if len(inside) == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -75,6 +76,7 @@ def test_a_trial_that_the_stretches_choose_alone_is_the_model(settings, table, m
         return weights, [(np.arange(rows), weights)]
 
     monkeypatch.setattr(blending, "chosen_by_stretches", second)
+    monkeypatch.setattr(blending, "_NEAR_IN_TIME", np.inf)
     done = tune(settings(data__time="day", search__trials=3), table)
     (alone,) = done.result.ensemble.weights
     assert alone != done.best.number == done.result.ensemble.best
@@ -113,3 +115,21 @@ def test_a_bound_that_no_trial_could_be_held_to_is_told(settings, table):
     done = tune(settings(search__ensemble=1, search__max_predict_ms=1e-6), table)
     assert any("No trial's models predict 1,000 rows within 1e-06 ms" in told for told in done.warnings)
     assert len(done.result.ensemble.weights) == 1
+
+
+def test_in_time_a_mean_that_is_clearly_worse_than_the_best_trial_is_not_taken(settings, table, monkeypatch):
+    def all_alike(choose, rows, most, costs=()):
+        trials = len(choose(np.arange(rows)))
+        weights = np.ones(trials) / trials
+        return weights, [(np.arange(rows), weights)]
+
+    rates = "  learning_rate: {choices: [0.0001, 0.3]}\n"  # the first trial learns next to nothing
+    Path("poor.yaml").write_text(f"model: lightgbm\nparameters:\n{rates}fixed: {{num_boost_round: 20}}\n")
+    monkeypatch.setattr(blending, "chosen_by_stretches", all_alike)
+    near = []
+    for allowed in (1.01, 9.0):
+        monkeypatch.setattr(blending, "_NEAR_IN_TIME", allowed)
+        words = {"data__time": "day", "study__name": f"s{allowed:g}", "search__trials": 4}
+        near.append(tune(settings(**words, search__space="poor.yaml"), table).result.ensemble)
+    assert len(near[0].weights) == 1 and near[0].score == near[0].best_score
+    assert len(near[1].weights) > 1 and near[1].score > 1.01 * near[1].best_score
