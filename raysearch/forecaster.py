@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from raysearch.calibration import KINDS, Calibrator, Groups, calibrate, shortages
 from raysearch.data import Encoder, Transform, read_table
-from raysearch.data.check import as_known, group_names
 from raysearch.data.encode import ABSENT
+from raysearch.data.groups import as_known, group_names
 from raysearch.data.series import Series
 from raysearch.data.series_ahead import FUTURE, HISTORY, rows_ahead
 from raysearch.data.values import as_numbers, decode, kind_of

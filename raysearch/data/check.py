@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from raysearch.config import DataConfig
 from raysearch.data import dates
-from raysearch.data.plan import canonical
+from raysearch.data.groups import group_names
 from raysearch.data.rows import check_bounds, check_weights
 from raysearch.data.values import Texts, as_numbers, as_texts, decode, kind_of, missing_mask, spoken
 from raysearch.errors import DataError, Problems, listing, nearest
@@ -20,8 +20,6 @@ from raysearch.records import FoldRows
 
 LEAST_ROWS = 30
 _LEAST_TEST_ROWS = 2
-MISSING_GROUP = "(missing)"
-_LONG_NAME = 200  # characters
 
 Floats = npt.NDArray[np.float64]
 
@@ -269,33 +267,6 @@ def _day_or_month(table: Any, column: str | None) -> list[str]:
 def _missing_times(times: Any) -> npt.NDArray[np.bool_]:
     missing = np.isnat(times) if times.dtype.kind == "M" else np.isnan(times)
     return np.asarray(missing, dtype=bool)
-
-
-def group_names(table: Any, column: str) -> Any:
-    """Return [rows] str; missing ones are "(missing)"."""
-    array = decode(table.column(column))
-    if kind_of(array.type) in ("nested", "empty"):
-        words = [MISSING_GROUP if value is None else str(value) for value in array.to_pylist()]
-        return np.asarray(words, dtype=str)
-    texts = as_texts(array)
-    words = [*(word or "" for word in texts.values.to_pylist()), MISSING_GROUP]
-    # numpy gives every text the room of the longest one: one long text would cost memory in every row.
-    names = np.asarray(words, dtype=str if max(map(len, words)) <= _LONG_NAME else object)
-    return names[texts.codes]  # the code -1 takes the last name
-
-
-def as_known(names: Any, known: Any) -> Any:
-    """Return group names [rows], those that ``known`` has not as it writes them: "1.0" and "01" as "1".
-
-    A file that is read as numbers writes its groups otherwise than one that is read as text.
-    """
-    words, codes = np.unique(np.asarray(names, dtype=object), return_inverse=True)
-    there = set(np.unique(np.asarray(known, dtype=object)).tolist())
-    if there.issuperset(words.tolist()):
-        return names
-    written = {canonical(word): word for word in sorted(there, reverse=True)}
-    spelt = [word if word in there else written.get(canonical(word), word) for word in words.tolist()]
-    return np.asarray(spelt, dtype=object if names.dtype == object else str)[codes]
 
 
 def _check_usable(

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from raysearch.addresses import hide_secrets
 from raysearch.calibration import Folds, make_folds
 from raysearch.config import Config, DataConfig, window_steps
-from raysearch.data.check import Usable, check_learnable, check_table, time_format
+from raysearch.data.check import Usable, check_learnable
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
 from raysearch.data.fold_facts import with_folds
+from raysearch.data.given import Given, anchored, given_table, given_test, with_past
 from raysearch.data.monotone import monotone_signs
-from raysearch.data.nav import load_builtin
 from raysearch.data.quality import DROPPED, KNOWN_LATER, NOT_CHOSEN, WEIGHT, assess
-from raysearch.data.read import read_table
 from raysearch.data.series import Series
 from raysearch.data.series_fit import fit_series
 from raysearch.data.split import Keys, Split, split_rows, without_effect
 from raysearch.data.suspects import find_suspects, refuse
 from raysearch.data.transform import Transform
 from raysearch.data.unseen import unseen_features
-from raysearch.errors import DataError, listing
+from raysearch.errors import listing
 from raysearch.records import DataQuality, DatasetFacts, FoldRows
 
 
@@ -75,16 +71,6 @@ class Dataset:
     purge: int = 0
 
 
-@dataclass(frozen=True)
-class _Given:
-    """A user's table with its usable rows."""
-
-    table: Any
-    usable: Usable
-    name: str
-    source: str
-
-
 def prepare(config: Config, table: Any | None = None) -> Dataset:
     """Read, check, split and encode the table of a study.
 
@@ -100,16 +86,16 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
     """
     data = config.data
     by_time = config.by_time
-    main = _given(config, table, by_time)
-    extra = _given_test(data, by_time, main) if data.test_path else None
+    main = given_table(config, table, by_time)
+    extra = given_test(data, by_time, main) if data.test_path else None
     series = None if data.horizon is None else fit_series(main.table, data)
     if series is not None:
-        main, extra = _with_past(series, main, extra)
+        main, extra = with_past(series, main, extra)
         config = _in_times(config, series.times_a_step(main.table))
         if data.transform == "change" and data.anchor is None:
             config = config.replace("data", anchor=series.base)
-            main = _anchored(main, series.base)
-            extra = None if extra is None else _anchored(extra, series.base)
+            main = anchored(main, series.base)
+            extra = None if extra is None else anchored(extra, series.base)
     keys = Keys(
         len(main.usable.rows),
         main.usable.times,
@@ -129,57 +115,6 @@ def prepare(config: Config, table: Any | None = None) -> Dataset:
     return replace(dataset, quality=replace(dataset.quality, warnings=told))
 
 
-def _given(config: Config, table: Any | None, by_time: bool) -> _Given:
-    data = config.data
-    source: Any = data.path if table is None else table
-    if source is None and data.builtin is None:
-        raise DataError("data: no table is given; name a file with --data, or pass a DataFrame")
-    if source is None:
-        name = str(data.builtin)
-        read, told = load_builtin(name), f"builtin:{name}"
-    elif isinstance(source, str | os.PathLike):
-        told = hide_secrets(os.fspath(source))
-        plain = told.partition("?")[0] if "://" in told else told
-        name = PurePosixPath(plain.replace("\\", "/")).name.split(".")[0] or "table"
-        read = read_table(source)
-    else:
-        name, told = "table", f"in memory ({type(source).__module__.partition('.')[0]})"
-        read = read_table(source)
-    where = "data" if told.startswith("in memory") else f"data: {told}"
-    return _Given(read, check_table(read, data, where, by_time=by_time), name, told)
-
-
-def _given_test(data: DataConfig, by_time: bool, main: _Given) -> _Given:
-    told = hide_secrets(str(data.test_path))
-    path = str(data.test_path)
-    read = read_table(path, "test data")
-    form = time_format(main.table, data.time)
-    usable = check_table(read, data, f"test data: {told}", by_time=by_time, test=True, form=form)
-    times = main.usable.times
-    if times is not None and times.dtype.kind != usable.times.dtype.kind:
-        raise DataError(
-            f"test data: time column {data.time!r} holds {_told(usable.times)}, "
-            f"in the data it holds {_told(times)}"
-        )
-    if path.lower().endswith((".csv", ".csv.gz")):
-        # As rows to predict are read: the training rows settle what a text means, not those beside it.
-        read = read_table(path, "test data", least_columns=1)
-    return _Given(read, usable, "", told)
-
-
-def _told(times: Any) -> str:
-    return "dates" if times.dtype.kind == "M" else "numbers"
-
-
-def _with_past(series: Series, main: _Given, extra: _Given | None) -> tuple[_Given, _Given | None]:
-    """Return the tables with the features made of the past: that of the test rows reaches into the data's."""
-    given = [main] if extra is None else [main, extra]
-    tables = series.extend(*(part.table for part in given), role="data")[0]
-    made = [replace(part, table=table) for part, table in zip(given, tables, strict=True)]
-    usable = replace(main.usable, warnings=(*main.usable.warnings, series.told))
-    return replace(made[0], usable=usable), None if extra is None else made[1]
-
-
 def _in_times(config: Config, times: int) -> Config:
     """Return the settings with what counts steps counting times, of which a step may have several."""
     split, steps = config.split, window_steps(config.split.window)
@@ -187,31 +122,8 @@ def _in_times(config: Config, times: int) -> Config:
     return config.replace("split", purge=split.purge * times, embargo=split.embargo * times, window=window)
 
 
-def _anchored(given: _Given, name: str) -> _Given:
-    """Return the table without the rows that have no past to tell a change from."""
-    usable = given.usable
-    anchor = given.table[name].to_numpy()[usable.rows]
-    kept = np.isfinite(anchor)
-    if kept.all():
-        return replace(given, usable=replace(usable, anchor=anchor))
-    told = f"{int((~kept).sum()):,} rows have no past that their change could be told from and are left out"
-    return replace(
-        given,
-        usable=replace(
-            usable,
-            rows=usable.rows[kept],
-            target=usable.target[kept],
-            anchor=anchor[kept],
-            times=usable.times[kept],
-            groups=None if usable.groups is None else usable.groups[kept],
-            weights=None if usable.weights is None else usable.weights[kept],
-            warnings=(*usable.warnings, told),
-        ),
-    )
-
-
 def _assemble(
-    config: Config, main: _Given, extra: _Given | None, split: Split, series: Series | None
+    config: Config, main: Given, extra: Given | None, split: Split, series: Series | None
 ) -> Dataset:
     data = config.data
     columns, reasons = _feature_columns(main.table, data, main.usable.times, series)
@@ -383,7 +295,7 @@ def _overlaps(main: Usable, extra: Usable, split: Split) -> list[str]:
     return told
 
 
-def _facts(main: _Given, extra: _Given | None, split: Split, tested: int) -> DatasetFacts:
+def _facts(main: Given, extra: Given | None, split: Split, tested: int) -> DatasetFacts:
     tables = [main.table] if extra is None else [main.table, extra.table]
     return DatasetFacts(
         name=main.name,

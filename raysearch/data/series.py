@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from raysearch.data.check import as_known, group_names
 from raysearch.data.grid import NUMBERS, Grid
+from raysearch.data.groups import as_known, group_names
 from raysearch.data.past import (
     QUANTILES,
     Floats,

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from raysearch.config import DataConfig
 from raysearch.data import dates
-from raysearch.data.check import group_names
 from raysearch.data.grid import (
     BUSINESS,
     FIXED,
@@ -21,6 +20,7 @@ from raysearch.data.grid import (
     on_month_ends,
     parse_frequency,
 )
+from raysearch.data.groups import group_names
 from raysearch.data.past import Ints
 from raysearch.data.series import Series, feature_names
 from raysearch.data.series_rows import Placed, place_rows, read_times

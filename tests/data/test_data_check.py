@@ -12,7 +12,8 @@ import pytest
 
 from raysearch.config import load_config
 from raysearch.data import prepare
-from raysearch.data.check import as_known, check_learnable, check_table
+from raysearch.data.check import check_learnable, check_table
+from raysearch.data.groups import as_known
 from raysearch.errors import DataError
 from raysearch.records import FoldRows
 
