@@ -8,7 +8,7 @@ import sys
 import venv
 from pathlib import Path
 
-from quality_tables import PACKAGES
+from quality_sources import PACKAGES
 
 _SHARED = ("numpy==2.4.6", "pandas==2.3.3", "pyarrow==24.0.0", "scikit-learn==1.9.1", "lightgbm==4.7.0")
 SIDES = {

@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 score = importlib.import_module("quality_score")
 tables = importlib.import_module("quality_tables")
+sources = importlib.import_module("quality_sources")
 
 LEVELS = [0.05, 0.5, 0.95]
 
@@ -71,7 +72,7 @@ def test_no_group_and_no_moment_is_torn_apart() -> None:
 
 def test_lags_go_by_the_clock() -> None:
     frame = pd.DataFrame({"time": pd.to_datetime(["2011-01-01", "2011-01-02", "2011-01-04"]), "y": [1, 2, 4]})
-    found = tables._with_lags(frame, "y", {"before": "1D"})["y_before"]
+    found = sources._with_lags(frame, "y", {"before": "1D"})["y_before"]
     assert found.isna().tolist() == [True, False, True]
     assert found[1] == 1
 
