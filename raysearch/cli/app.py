@@ -9,8 +9,9 @@ import typer
 
 import raysearch
 from raysearch.addresses import hide_secrets
+from raysearch.cli.flags import with_flags
 from raysearch.cli.guard import guarded
-from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS, with_flags
+from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS
 
 app = typer.Typer(
     name="raysearch",

@@ -2,80 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from dataclasses import replace
 
-import typer
-
-_NAME = re.compile(r'(?:^|,)\s*(?:"([^"]*)"\s*(?=,|$)|([^,]*))')
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of "90", "90s", "10m", "1h30m"."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
-    whole = "".join(number + unit for number, unit in parts)
-    if not parts or whole != text.strip().lower().replace(" ", ""):
-        raise typer.BadParameter(f"{text!r} is not a duration; give e.g. 90s, 10m or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
-def parse_levels(text: str) -> list[float]:
-    """Return the numbers of "0.05,0.5,0.95"; whether they are levels is checked with all settings."""
-    try:
-        return [float(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a list of numbers; give e.g. 0.05,0.5,0.95") from None
-
-
-def parse_steps(text: str) -> list[int]:
-    """Return the whole numbers of "1,7,28"."""
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a list of whole numbers; give e.g. 1,7,28") from None
-
-
-def split_names(values: Sequence[str] | None) -> list[str] | None:
-    """Return column names from repeated and comma-separated values; quotes keep commas and blanks."""
-    if not values:
-        return None
-    found = [pair for value in values for pair in _NAME.findall(value)]
-    return [quoted or bare.strip() for quoted, bare in found if quoted or bare.strip()]
-
-
-def parse_monotone(values: Sequence[str] | None) -> dict[str, Any] | None:
-    """Return the column and direction of "price=-1", "size=+1", repeated or separated by commas."""
-    found: dict[str, Any] = {}
-    for word in split_names(values) or ():
-        name, equals, sign = word.rpartition("=")
-        if not (equals and name.strip()):
-            raise typer.BadParameter(f"{word!r} is no column with its direction; give e.g. price=-1,size=+1")
-        try:
-            found[name.strip()] = int(sign)
-        except ValueError:
-            found[name.strip()] = sign.strip()  # refused with all other settings
-    return found or None
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One option: its words, the setting it overrides, and how its text becomes that setting's value."""
-
-    words: str
-    setting: str
-    kind: Any
-    text: str
-    panel: str
-    convert: Callable[[Any], Any] | None = None
-
-    @property
-    def name(self) -> str:
-        return self.setting.replace(".", "__")
+from raysearch.cli.flags import Flag
+from raysearch.cli.parse import parse_duration, parse_levels, parse_monotone, parse_steps, split_names
 
 
 def _as_before(flag: Flag) -> Flag:
@@ -356,43 +287,3 @@ RESUME_FLAGS = (
     *(_as_before(flag) for flag in (*BUDGET_FLAGS, PICK_FLAG, *PLACE_FLAGS, *RECORD_FLAGS)),
     *AGAIN_FLAGS,
 )
-
-
-def with_flags(flags: Sequence[Flag]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of ``flags``; it receives those that were given as ``flags``, by section."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def wrapped(**given: Any) -> None:
-            values = {flag.name: given.pop(flag.name) for flag in flags}
-            command(flags=_sections(flags, values), **given)
-
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
-        added = [
-            inspect.Parameter(
-                flag.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotate(flag)
-            )
-            for flag in flags
-        ]
-        wrapped.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
-        wrapped.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
-        del wrapped.__wrapped__  # typer would read the signature behind it
-        return wrapped
-
-    return decorate
-
-
-def _annotate(flag: Flag) -> Any:
-    option = typer.Option(flag.words, help=flag.text, rich_help_panel=flag.panel, show_default=False)
-    return Annotated[flag.kind | None, option]
-
-
-def _sections(flags: Sequence[Flag], values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    sections: dict[str, dict[str, Any]] = {}
-    for flag in flags:
-        value = values[flag.name]
-        if value is None or value == []:
-            continue
-        section, key = flag.setting.split(".")
-        sections.setdefault(section, {})[key] = flag.convert(value) if flag.convert else value
-    return sections

@@ -14,7 +14,8 @@ import pytest
 import typer
 
 from raysearch.cli import progress
-from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS, parse_duration, parse_levels, split_names
+from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS
+from raysearch.cli.parse import parse_duration, parse_levels, split_names
 from raysearch.cli.progress import TerminalDisplay
 from raysearch.cli.words import duration, number, print_json, tell_studies, tell_study
 from raysearch.config import load_config
