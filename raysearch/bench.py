@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raysearch.calibration import Folds, Ints, calibrate, cross_calibrated
+from raysearch.calibration import Folds, calibrate, cross_calibrated
 from raysearch.data import Transform
 from raysearch.evaluation import levels_collapse
-from raysearch.metrics import Array, pinball_loss_avg, score_metrics, with_prefix
+from raysearch.metrics import Array, Ints, pinball_loss_avg, score_metrics, with_prefix
 from raysearch.models import (
     SEEN_ONLY,
     Fit,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from raysearch.conformal import offsets_of, rows_needed, times
 from raysearch.drift import age_weights, best_half_life, steady_offsets, width_offsets
-from raysearch.metrics import Array
+from raysearch.metrics import Array, Ints
 
 KINDS = ("none", "marginal", "steady", "width", "group", "time")
 _POOLED_ROWS = 20.0  # weight of all rows beside a group's own: keeps a small group near the others
@@ -28,7 +28,6 @@ _MOST_TOLD = 5
 _LEAST_KEPT = 0.5  # of the residuals' variance, whatever the models' disagreement
 
 Groups = NDArray[np.str_]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,9 @@ class Calibrator:
 
     Attributes:
         kind: "none", "marginal" (one offset a level), "steady" (the same, but what all levels are shifted by
-            only as far as it is the same all the time), "width" (the same, without what all levels are
-            shifted by), "group" (one a level and group) or "time" (one a level, recent rows weighing more).
+            only as far as it is the same all the time), "width" (one a level that widens or narrows only, as
+            far as what levels are shifted by may come to either side), "group" (one a level and group) or
+            "time" (one a level, recent rows weighing more).
         offsets: what each level is shifted by, [levels], on the modelled scale; for "group" where a row's
             group was not among the calibration rows, or had too few of them.
         by_group: offsets of the known groups, each [levels].
@@ -107,7 +107,7 @@ def calibrate(
     """Learn the offsets from rows that the quantiles' models were not fitted on.
 
     Args:
-        kind: one of KINDS; for "steady" and "time" the rows are in order of time, the latest last.
+        kind: one of KINDS; for "steady", "width" and "time" the rows are in order of time, the latest last.
         y: truth [rows].
         q: quantiles [rows, levels]; put in order before anything else.
         groups: group of each row [rows], needed for "group". One with fewer rows than finite offsets of its
@@ -125,7 +125,7 @@ def calibrate(
     if kind == "steady":
         return Calibrator(kind, steady_offsets(pooled, residuals, levels, weights), {}, len(y))
     if kind == "width":
-        return Calibrator(kind, width_offsets(pooled, levels), {}, len(y))
+        return Calibrator(kind, width_offsets(residuals, levels, weights), {}, len(y))
     by_group, few = {}, {}
     if kind == "group" and groups is not None:
         share = min(1.0, _POOLED_ROWS / (len(y) if weights is None else float(weights.sum())))

@@ -143,14 +143,12 @@ class Config:
     def calibration(self) -> str:
         """How quantiles are calibrated, "auto" decided.
 
-        In time the errors of one stretch may be turned round in the next, so that a shift counts as far as it
-        is steady. A single validation part in time has models of one moment only, which cannot tell whether
-        their shift stays: it widens, and shifts nothing.
+        In time the errors of one stretch may be turned round in the next, even where all stretches of the
+        past agree (a season that none of them holds): a shift widens, and shifts nothing.
         """
         if self.search.calibrate != "auto":
             return self.search.calibrate
-        in_time = "width" if self.split.cv == 1 else "steady"
-        return in_time if self.by_time else "marginal"
+        return "width" if self.by_time else "marginal"
 
     @property
     def by_time(self) -> bool:

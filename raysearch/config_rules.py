@@ -205,9 +205,9 @@ def _check_split(config: Config, problems: Problems) -> None:
     if config.search.calibrate == "group" and not data.group:
         problems.add("search.calibrate: 'group' needs the group column, e.g. --group store")
     kind = config.search.calibrate
-    if kind in ("steady", "time") and not data.time:
+    if kind in ("steady", "width", "time") and not data.time:
         problems.add(f"search.calibrate: {kind!r} needs the column that orders the rows, e.g. --time date")
-    elif kind in ("steady", "time") and not config.by_time:
+    elif kind in ("steady", "width", "time") and not config.by_time:
         problems.add(
             f"search.calibrate: {kind!r} needs rows that are split in order of time, not by {split.by!r}; "
             "leave --split out, or use --calibrate marginal"

@@ -12,11 +12,11 @@ from itertools import pairwise
 import numpy as np
 
 from raysearch.conformal import offsets_of, times
-from raysearch.metrics import Array, pinball_losses
+from raysearch.metrics import Array, Ints, pinball_losses
 
 _HALF_LIVES = (math.inf, 1.0, 0.5, 0.25)  # of a row's weight by time, as shares of all calibration rows
 _BLOCKS = 10  # of rows in time: each is told by what the blocks before it have taught
-_STRETCHES = 6  # that a shift must be seen in
+_STRETCHES = 6  # whose shifts are compared
 _LEAST_STRETCHES, _LEAST_ROWS = 3, 5  # below so many, of so many rows each, nothing tells how steady it is
 
 
@@ -62,26 +62,44 @@ def steady_offsets(
     """
     if not levels[0] <= 0.5 <= levels[-1]:
         return tuple(offsets)  # quantiles of one side have no middle that could be told from their width
-    parts = max(1, min(_STRETCHES, len(residuals) // _LEAST_ROWS))
-    if parts < _LEAST_STRETCHES:
+    shifts = _shifts(residuals, _edges(len(residuals)), levels, weights)
+    if len(shifts) < _LEAST_STRETCHES:
         return tuple(offsets)
-    edges = np.linspace(0, len(residuals), parts + 1).astype(int)
-    shifts = [
-        _middle(offsets_of(residuals[a:b], levels, _of_stretch(weights, a, b)), levels)
-        for a, b in pairwise(edges)
-    ]
-    mean, error = float(np.mean(shifts)), float(np.var(shifts, ddof=1)) / parts
+    mean, error = float(np.mean(shifts)), float(np.var(shifts, ddof=1)) / len(shifts)
     kept = max(0.0, 1.0 - error / mean**2) if mean else 0.0
     lost = (1.0 - kept) * _middle(offsets, levels)
     return tuple(offset - lost for offset in offsets)
 
 
-def width_offsets(offsets: Sequence[float], levels: Sequence[float]) -> tuple[float, ...]:
-    """Return the offsets without the shift that they have in common: what widens or narrows quantiles."""
+def width_offsets(residuals: Array, levels: Sequence[float], weights: Array | None) -> tuple[float, ...]:
+    """Return offsets that widen or narrow quantiles, without a shift that all of them have in common.
+
+    What a stretch of time was shifted by tells how far the next one may be, not to which side: residuals are
+    taken as they lie around the shift of their own stretch, moved by the shift of each stretch to both sides,
+    all alike, and offsets are those of all these together.
+
+    Args:
+        residuals: truth minus quantile [rows, levels], in order of time.
+    """
     if not levels[0] <= 0.5 <= levels[-1]:
-        return tuple(offsets)
+        return offsets_of(residuals, levels, weights)  # as above
+    edges = _edges(len(residuals))
+    shifts = _shifts(residuals, edges, levels, weights)
+    around = residuals - np.repeat(shifts, np.diff(edges))[:, None]
+    offsets = offsets_of(around, levels, weights, moves=(*shifts, *-shifts))
     middle = _middle(offsets, levels)
     return tuple(offset - middle for offset in offsets)
+
+
+def _edges(rows: int) -> Ints:
+    """Return where the stretches of time begin, and where the last one ends."""
+    return np.linspace(0, rows, max(1, min(_STRETCHES, rows // _LEAST_ROWS)) + 1).astype(np.int64)
+
+
+def _shifts(residuals: Array, edges: Ints, levels: Sequence[float], weights: Array | None) -> Array:
+    """Return what the quantiles of each stretch would be shifted by [stretches]."""
+    found = [offsets_of(residuals[a:b], levels, _of_stretch(weights, a, b)) for a, b in pairwise(edges)]
+    return np.asarray([_middle(offsets, levels) for offsets in found])
 
 
 def _of_stretch(weights: Array | None, start: int, stop: int) -> Array | None:

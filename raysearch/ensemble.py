@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from raysearch.calibration import Ints
-from raysearch.metrics import Array
+from raysearch.metrics import Array, Ints
 
 _STEPS = 20  # at most; each weight is a multiple of one over the steps made
 _ROWS = 10_000  # that weights are chosen on, at most: more cost seconds and change little

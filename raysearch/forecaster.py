@@ -172,7 +172,7 @@ class Forecaster:
 
         Args:
             data: rows with the target, as for ``predict``, that the models were not fitted on; for kinds
-                "steady" and "time" in order of time.
+                "steady", "width" and "time" in order of time.
             kind: "marginal", "steady", "width", "group", "time" or "none"; None: as this forecaster is.
 
         Raises:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 def pinball_losses(y: Array, q: Array, levels: Sequence[float]) -> Array:

@@ -22,7 +22,7 @@ from raysearch.calibration import (
     no_calibration,
     shortages,
 )
-from raysearch.conformal import conformal_offset, rows_needed
+from raysearch.conformal import conformal_offset, offsets_of, rows_needed
 from raysearch.metrics import pinball_loss_avg
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -79,6 +79,23 @@ def test_too_few_rows_have_no_finite_offset_and_get_the_outermost_one():
     assert rows_needed((0.1, 0.5, 0.9)) == 9
     learnt = calibrate("marginal", few, np.zeros((18, 2)), (0.05, 0.95))
     assert learnt.offsets == (0.0, 17.0)
+
+
+def test_residuals_that_may_be_moved_count_in_parts():
+    # Of nine rows, half moved by 1 and half by -1: at 8 lie seven and nine of them, 8 in the mean.
+    assert conformal_offset(np.arange(1.0, 10.0), 0.8, moves=(1, -1)) == pytest.approx(8.0)
+    assert conformal_offset(np.arange(1.0, 10.0), 0.9, moves=(1, -1)) == pytest.approx(10.0)
+    assert conformal_offset(np.arange(1.0, 10.0), 0.1, moves=(1, -1)) == pytest.approx(0.0)
+    assert conformal_offset(np.arange(1.0, 9.0), 0.9, moves=(1, -1)) == math.inf
+    few = np.zeros((8, 2))
+    assert offsets_of(few, (0.05, 0.95), None, moves=(1, -3)) == (-3.0, 1.0)
+
+
+@given(st.integers(1, 40), st.integers(1, 99), st.integers(0, 5))
+def test_a_move_of_nothing_changes_no_offset(rows, percent, seed):
+    residuals = np.random.default_rng(seed).normal(size=rows)
+    plain = conformal_offset(residuals, percent / 100)
+    assert conformal_offset(residuals, percent / 100, moves=(0.0, 0.0)) == pytest.approx(plain)
 
 
 @settings(max_examples=200)

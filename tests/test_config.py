@@ -190,7 +190,7 @@ def test_purge_needs_time_only_where_it_is_not_by_time():
     assert "only a split by time" in message("split.purge=3", "split.by=random", "data.time=t")
 
 
-@pytest.mark.parametrize("kind", ["steady", "time"])
+@pytest.mark.parametrize("kind", ["steady", "width", "time"])
 def test_calibration_in_time_needs_rows_in_time(kind):
     asked = f"search.calibrate={kind}"
     assert f"{kind!r} needs the column that orders the rows" in message(asked)
@@ -299,8 +299,7 @@ def test_a_window_is_a_word_or_a_number_of_steps():
 
 def test_calibration_is_decided_by_how_rows_are_split():
     assert own("split.by=random").calibration == own().calibration == "marginal"
-    assert own("data.time=t").calibration == own("data.time=t", "split.cv=3").calibration == "steady"
-    assert own("data.time=t", "split.cv=1").calibration == "width"  # one moment cannot tell what stays
+    assert own("data.time=t").calibration == own("data.time=t", "split.cv=1").calibration == "width"
     assert own("data.time=t", "split.by=random", "split.cv=1").calibration == "marginal"
     assert own("data.time=t", "split.cv=1", "search.calibrate=steady").calibration == "steady"
 

@@ -71,11 +71,47 @@ def test_a_steady_shift_keeps_the_width_and_never_turns_round(rows, seed, shift)
     assert 0.0 <= steady[1] * np.sign(plain[1]) <= abs(plain[1]) + 1e-9
 
 
+@pytest.mark.parametrize("shifts", [[2.0] * 6, [2.0, -2.0] * 3])
+def test_what_a_stretch_was_shifted_by_may_come_to_either_side(shifts):
+    # Nothing but shifts by 2 was seen: 31 * 0.9 rows of 30 lie at or below 2, as many at or above -2.
+    assert width_offsets(stretches(*shifts), LEVELS, None) == pytest.approx((-2.0, 0.0, 2.0))
+
+
+def test_each_stretch_lends_its_shift_to_the_others():
+    # Around their stretch's shift all residuals are 0; a tenth of the moves, 1 to 3 to either side, is left out.
+    found = width_offsets(stretches(1, 2, 3), (0.25, 0.5, 0.75), None)
+    # 0.75 * 16 = 12 of 15 rows, each moved by -3 to 3: five of six moves lie at or below 2.
+    assert found == pytest.approx((-2.0, 0.0, 2.0))
+
+
 def test_width_offsets_shift_nothing_in_the_middle():
-    assert width_offsets((-1.0, 0.5, 3.0), LEVELS) == (-1.5, 0.0, 2.5)
-    assert width_offsets((0.0, 4.0), (0.25, 0.75)) == (-2.0, 2.0)
-    assert width_offsets((1.0, 2.0), (0.7, 0.9)) == (1.0, 2.0)  # of one side: no middle
     y, q = np.random.default_rng(0).normal(size=300) + 5.0, np.tile([-1.0, 0.0, 1.0], (300, 1))
     found = calibrate("width", y, q, LEVELS)
     assert found.kind == "width" and found.offsets[1] == 0.0
-    np.testing.assert_allclose(np.diff(found.offsets), np.diff(calibrate("marginal", y, q, LEVELS).offsets))
+    low, _, high = found.offsets
+    assert low < -4.5 and high > 4.5  # the shift by 5 may turn round
+    assert width_offsets(stretches(0, 0, 0)[:, :2], (0.25, 0.75), None) == (0.0, 0.0)
+    of_one_side = stretches(1, 1, 1)[:, :2]
+    assert width_offsets(of_one_side, (0.7, 0.9), None) == (1.0, 1.0)  # there is no middle
+    assert width_offsets(stretches(2)[:3], LEVELS, None) == pytest.approx((-2.0, 0.0, 2.0))  # one stretch
+
+
+def test_rows_that_do_not_count_change_no_width():
+    rng = np.random.default_rng(1)
+    residuals, weights = rng.normal(size=(60, 3)), np.tile([1.5, 1.5, 0.0], 20)
+    other = np.where(weights[:, None] > 0, residuals, 100.0)
+    expected = pytest.approx(width_offsets(residuals, LEVELS, weights))
+    assert width_offsets(other, LEVELS, weights) == expected
+
+
+def test_where_each_stretch_is_shifted_anew_a_new_one_is_covered_by_width_not_by_marginal_offsets():
+    covered = {"marginal": [], "width": []}
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        y = np.repeat(rng.normal(size=7), 40) + rng.normal(size=280)
+        q = np.tile([-1.645, 0.0, 1.645], (280, 1))
+        for kind, shares in covered.items():
+            told = calibrate(kind, y[:240], q[:240], (0.05, 0.5, 0.95)).apply(q[240:])
+            shares.append(((y[240:] >= told[:, 0]) & (y[240:] <= told[:, 2])).mean())
+    assert 0.88 < np.mean(covered["width"]) < 0.94
+    assert np.mean(covered["marginal"]) < np.mean(covered["width"]) - 0.015

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from raysearch.bench import Bench
-from raysearch.calibration import Ints
 from raysearch.ensemble import blended, choose_weights, chosen_by_stretches, cross_fitted
 from raysearch.flow.job import Job
-from raysearch.metrics import Array
+from raysearch.metrics import Array, Ints
 from raysearch.models import Frame, by_fold, get_model, join, load_located
 from raysearch.records import Ensemble, TrialResult
 from raysearch.study.kept import Files, KeptModels

@@ -72,7 +72,7 @@ def test_a_single_split_in_time_is_calibrated_unless_told_otherwise(study, table
     assert study(table, data__time="day").forecaster.calibrator.kind == "width"
     assert resume("s", overrides={"search": {"trials": 5}}).forecaster.calibrator.kind == "width"
     folded = study(table, data__time="day", split__cv=2, study__name="f")
-    assert folded.forecaster.calibrator.kind == "steady"
+    assert folded.forecaster.calibrator.kind == "width"
     assert study(table, study__name="r").forecaster.calibrator.kind == "marginal"
     asked = study(table, data__time="day", search__calibrate="none", study__name="n")
     assert asked.forecaster.calibrator.kind == "none"
@@ -141,7 +141,7 @@ def test_folds_of_groups_and_of_time(study, table):
     assert len(by_group.forecaster.members) == 2  # there are two stores
     words = {"split__cv": 3, "split__purge": 2, "search__ensemble": 1}
     in_time = study(table, data__time="day", study__name="t", **words)
-    assert in_time.forecaster.calibrator.kind == "steady"
+    assert in_time.forecaster.calibrator.kind == "width"
     assert by_group.result.ensemble.calibrated and not in_time.result.ensemble.calibrated
     assert len(in_time.forecaster.members) == 1
     assert in_time.forecaster.about["fitted_on"] == "training rows and validation rows"
