@@ -250,22 +250,37 @@ class ModelContract:
         self.fit(3, settings=settings, data=(frame, np.full(40, 2.0)), watched=frame)
         assert capfd.readouterr() == ("", "")
 
-    def test_the_mean_is_learnt_as_long_as_it_helps_rows_ahead(self):
+    def mean_of(self, small, weights=None):
         frame, y = make_frame(600)
         rows, ahead = frame.slice(0, 400), frame.slice(400, 600)
+        files, loss = self.model.fit_mean((rows, y[:400], weights), (ahead, y[400:]), SETTINGS, small=small)
+        return self.model.load_mean(files), loss, ahead, y[400:]
+
+    @pytest.mark.parametrize("small", [False, True])
+    def test_the_mean_is_learnt_as_long_as_it_helps_rows_ahead(self, small):
         for weights in (None, np.ones(400)):
-            files = self.model.fit_mean((rows, y[:400], weights), (ahead, y[400:]), SETTINGS)
-            mean = self.model.load_mean(files)
+            mean, loss, ahead, y = self.mean_of(small, weights)
             assert mean(ahead).shape == (200,)
             assert mean(ahead.slice(0, 0)).shape == (0,)
-            explained = 1 - np.mean((y[400:] - mean(ahead)) ** 2) / np.var(y[400:])
-            assert explained > 0.3
-        np.testing.assert_array_equal(
-            mean(ahead),
-            self.model.load_mean(self.model.fit_mean((rows, y[:400], None), (ahead, y[400:]), SETTINGS))(
-                ahead
-            ),
-        )
+            assert 1 - np.mean((y - mean(ahead)) ** 2) / np.var(y) > 0.3
+            assert loss == pytest.approx(np.sqrt(np.mean((y - mean(ahead)) ** 2)), rel=1e-4)
+        np.testing.assert_array_equal(mean(ahead), self.mean_of(small)[0](ahead))
+
+    def test_the_first_stretch_tells_whether_small_trees_serve(self):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(4, 3000)).astype(np.float32)
+        frame = Frame(pa.table({f"f{i}": column for i, column in enumerate(x)}), (False,) * 4)
+        ways = []
+
+        class Watched(type(self.model)):
+            def fit_mean(self, rows, ahead, settings, *, small):
+                files, loss = super().fit_mean(rows, ahead, settings, small=small)
+                ways.append((small, loss))
+                return files, loss
+
+        locate(Watched(), frame, x.sum(axis=0) + rng.normal(size=3000), frame.slice(0, 1), SETTINGS)
+        assert ways[0][1] > ways[1][1], "what adds up is learnt best by small trees"
+        assert [small for small, _ in ways] == [False, True, True, True, True]
 
     def test_a_location_is_learnt_by_models_that_have_not_seen_the_row(self):
         frame, y = make_frame(400)

@@ -78,9 +78,9 @@ def test_what_a_stretch_was_shifted_by_may_come_to_either_side(shifts):
 
 
 def test_each_stretch_lends_its_shift_to_the_others():
-    # Around their stretch's shift all residuals are 0; a tenth of the moves, 1 to 3 to either side, is left out.
+    # Around the shift of their stretch all residuals are 0; each is moved by 1, 2 and 3 to either side.
     found = width_offsets(stretches(1, 2, 3), (0.25, 0.5, 0.75), None)
-    # 0.75 * 16 = 12 of 15 rows, each moved by -3 to 3: five of six moves lie at or below 2.
+    # 0.75 * 16 = 12 rows of 15 are needed: five sixths lie at or below 2, four at or below 1.
     assert found == pytest.approx((-2.0, 0.0, 2.0))
 
 

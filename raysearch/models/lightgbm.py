@@ -10,17 +10,16 @@ import lightgbm as lgb
 import numpy as np
 
 from raysearch.metrics import Array
-from raysearch.models.protocol import FitSettings, Frame, Known
+from raysearch.models.protocol import MEAN_ROUNDS, SMALL_LEAVES, FitSettings, Frame, Known
 from raysearch.models.tunables import OWN, TUNABLE
 
 # These decide how LightGBM bins; a dataset binned under other values would be used silently or refused.
 _BINNING = ("max_bin", "min_data_in_bin", "bin_construct_sample_cnt")
 _ROUNDS = TUNABLE["lightgbm"].rounds
 _SMALL_ROWS = 30_000  # below, histograms by row are the faster ones
-_MEAN_ROUNDS, _MEAN_PATIENCE = 400, 20
 _MEAN = {  # learns quickly, and alike on small and large tables
     "objective": "regression",
-    "metric": "l2",
+    "metric": "rmse",
     "learning_rate": 0.1,
     "feature_fraction": 0.6,
     "bagging_fraction": 0.8,
@@ -184,17 +183,23 @@ class LightGBM:
             total += lgb.Booster(model_str=content.decode()).feature_importance("gain")
         return total
 
-    def fit_mean(self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings) -> dict[str, bytes]:
+    def fit_mean(
+        self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings, *, small: bool
+    ) -> tuple[dict[str, bytes], float]:
         frame, z, weights = rows
         params = {**_base_params(settings, frame.rows), **_MEAN, "num_threads": settings.threads}
+        if small:
+            params["num_leaves"] = SMALL_LEAVES
         if settings.monotone:
             params["monotone_constraints"] = list(settings.monotone)
         codes = [i for i, categorical in enumerate(frame.categorical) if categorical]
         known = lgb.Dataset(frame.features, z, weight=weights, categorical_feature=codes, params=params)
         watched = lgb.Dataset(ahead[0].features, ahead[1], reference=known, params=params)
-        patience = lgb.early_stopping(_MEAN_PATIENCE, verbose=False)
-        booster = lgb.train(params, known, _MEAN_ROUNDS, valid_sets=[watched], callbacks=[patience])
-        return {"mean.txt": booster.model_to_string(num_iteration=booster.best_iteration).encode()}
+        rounds, patience = MEAN_ROUNDS[small]
+        stop = lgb.early_stopping(patience, verbose=False)
+        booster = lgb.train(params, known, rounds, valid_sets=[watched], callbacks=[stop])
+        files = {"mean.txt": booster.model_to_string(num_iteration=booster.best_iteration).encode()}
+        return files, float(booster.best_score["valid_0"]["rmse"])
 
     def load_mean(self, files: Mapping[str, bytes]) -> Callable[[Frame], Array]:
         booster = lgb.Booster(model_str=files["mean.txt"].decode())

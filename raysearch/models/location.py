@@ -4,7 +4,8 @@ Pinball loss tells a booster only on which side of a quantile a row lies, square
 far fewer trees find the middle of a target. The training rows are cut into stretches; what a least-squares
 model of the others says of a stretch is subtracted from its targets, and is one more feature, with which
 quantiles can widen or narrow (stacked generalisation, Wolpert 1992). Rows that are not trained on get the
-models' mean.
+models' mean. Trees of few leaves find what features add up to, trees of many how they act together: the first
+stretch tells which of the two serve this table.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def locate(
     learnt, said = np.empty(frame.rows), np.zeros(watched.rows)
     files: dict[str, bytes] = {}
     edges = np.linspace(0, frame.rows, _STRETCHES + 1).astype(int).tolist()
+    sizes = [False, True]  # whether trees are small: those to choose from
     for i, (start, stop) in enumerate(pairwise(edges)):
         others = [part for part in ((0, start), (stop, frame.rows)) if part[0] < part[1]]
 
@@ -74,11 +76,11 @@ def locate(
             return np.concatenate([values[slice(*part)] for part in parts])
 
         rows = join([frame.slice(*part) for part in others])
-        own = model.fit_mean(
-            (rows, of_others(z), None if weights is None else of_others(weights)),
-            (frame.slice(start, stop), z[start:stop]),
-            settings,
-        )
+        known = (rows, of_others(z), None if weights is None else of_others(weights))
+        ahead = (frame.slice(start, stop), z[start:stop])
+        tried = {small: model.fit_mean(known, ahead, settings, small=small) for small in sizes}
+        sizes = [min(tried, key=lambda small: tried[small][1])]
+        own, _ = tried[sizes[0]]
         predict = model.load_mean(own)
         learnt[start:stop] = predict(frame.slice(start, stop))
         said += predict(watched) / _STRETCHES

@@ -91,6 +91,10 @@ class Fit(Protocol):
         """Return the boosters in the library's own format, by file name; of their first ``rounds`` rounds."""
 
 
+# Of a mean, by whether its trees are small: rounds at most, and rounds without gain after which it ends.
+MEAN_ROUNDS = {False: (400, 20), True: (1500, 40)}
+SMALL_LEAVES = 8
+
 Known = tuple[Frame, Array, Array | None]  # rows, their modelled target [rows], how much each counts [rows]
 
 
@@ -130,8 +134,17 @@ class QuantileModel(Protocol):
     def importance(self, files: Mapping[str, bytes], columns: int) -> Array:
         """Return the total gain of each feature column over all levels, [columns]."""
 
-    def fit_mean(self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings) -> dict[str, bytes]:
-        """Learn the mean by least squares, as many rounds as serve rows ``ahead`` with their target best."""
+    def fit_mean(
+        self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings, *, small: bool
+    ) -> tuple[dict[str, bytes], float]:
+        """Learn the mean by least squares, as many rounds as serve rows ``ahead`` with their target best.
+
+        Args:
+            small: with trees of few leaves, which serve where features add up.
+
+        Returns:
+            The boosters by file name, and their root mean squared error on the rows ahead.
+        """
 
     def load_mean(self, files: Mapping[str, bytes]) -> Callable[[Frame], Array]:
         """Return a function from a frame to the mean [rows]."""

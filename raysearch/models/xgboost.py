@@ -10,12 +10,11 @@ import numpy as np
 import xgboost as xgb
 
 from raysearch.metrics import Array
-from raysearch.models.protocol import FitSettings, Frame, Known
+from raysearch.models.protocol import MEAN_ROUNDS, SMALL_LEAVES, FitSettings, Frame, Known
 from raysearch.models.tunables import OWN, TUNABLE
 
 _FILE = "model.ubj"
 _ROUNDS = TUNABLE["xgboost"].rounds
-_MEAN_ROUNDS, _MEAN_PATIENCE = 400, 20
 
 
 def _types(frame: Frame) -> list[str]:
@@ -122,8 +121,11 @@ class XGBoost:
             total[int(name.removeprefix("f"))] = float(np.sum(gain))
         return total
 
-    def fit_mean(self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings) -> dict[str, bytes]:
+    def fit_mean(
+        self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings, *, small: bool
+    ) -> tuple[dict[str, bytes], float]:
         frame, z, weights = rows
+        rounds, patience = MEAN_ROUNDS[small]
         shared: dict[str, Any] = {"enable_categorical": True, "nthread": settings.threads}
         known = xgb.QuantileDMatrix(frame.features, z, weight=weights, feature_types=_types(frame), **shared)
         watched = xgb.QuantileDMatrix(
@@ -135,6 +137,7 @@ class XGBoost:
                 "tree_method": "hist",
                 "device": "cuda" if settings.gpu else "cpu",
                 "learning_rate": 0.1,
+                **({"max_depth": SMALL_LEAVES.bit_length() - 1} if small else {}),
                 "subsample": 0.8,
                 "colsample_bytree": 0.6,
                 "nthread": settings.threads,
@@ -142,12 +145,13 @@ class XGBoost:
                 "verbosity": 0,
             },
             known,
-            _MEAN_ROUNDS,
+            rounds,
             evals=[(watched, "ahead")],
-            early_stopping_rounds=_MEAN_PATIENCE,
+            early_stopping_rounds=patience,
             verbose_eval=False,
         )
-        return {_FILE: bytes(booster[: booster.best_iteration + 1].save_raw("ubj"))}
+        files = {_FILE: bytes(booster[: booster.best_iteration + 1].save_raw("ubj"))}
+        return files, float(booster.best_score)
 
     def load_mean(self, files: Mapping[str, bytes]) -> Callable[[Frame], Array]:
         booster = _load(files)
