@@ -266,7 +266,7 @@ class ModelContract:
             assert loss == pytest.approx(np.sqrt(np.mean((y - mean(ahead)) ** 2)), rel=1e-4)
         np.testing.assert_array_equal(mean(ahead), self.mean_of(small)[0](ahead))
 
-    def test_the_first_stretch_tells_whether_small_trees_serve(self):
+    def test_the_first_stretch_tells_whether_small_trees_serve(self, monkeypatch):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(4, 3000)).astype(np.float32)
         frame = Frame(pa.table({f"f{i}": column for i, column in enumerate(x)}), (False,) * 4)
@@ -281,6 +281,10 @@ class ModelContract:
         locate(Watched(), frame, x.sum(axis=0) + rng.normal(size=3000), frame.slice(0, 1), SETTINGS)
         assert ways[0][1] > ways[1][1], "what adds up is learnt best by small trees"
         assert [small for small, _ in ways] == [False, True, True, True, True]
+        monkeypatch.setattr("raysearch.models.location._MOST_TRIED", 2999)
+        ways.clear()
+        locate(Watched(), frame, x.sum(axis=0), frame.slice(0, 1), SETTINGS)
+        assert [small for small, _ in ways] == [False] * 4
 
     def test_a_location_is_learnt_by_models_that_have_not_seen_the_row(self):
         frame, y = make_frame(400)

@@ -24,6 +24,7 @@ from raysearch.models.tunables import LOCATION
 
 _STRETCHES = 4
 _FEWEST_ROWS = 100  # below, a stretch holds too few rows to tell when to stop
+_MOST_TRIED = 50_000  # rows up to which both sizes of trees are tried: beyond it costs the time of a trial
 _PREFIX = "location_{:02d}."
 
 
@@ -68,7 +69,7 @@ def locate(
     learnt, said = np.empty(frame.rows), np.zeros(watched.rows)
     files: dict[str, bytes] = {}
     edges = np.linspace(0, frame.rows, _STRETCHES + 1).astype(int).tolist()
-    sizes = [False, True]  # whether trees are small: those to choose from
+    sizes = [False, True] if frame.rows <= _MOST_TRIED else [False]  # whether trees are small: to choose from
     for i, (start, stop) in enumerate(pairwise(edges)):
         others = [part for part in ((0, start), (stop, frame.rows)) if part[0] < part[1]]
 
