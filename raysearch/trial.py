@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,8 @@ class TrialSpec:
     Attributes:
         rungs: boosting rounds at which the trial reports and may be stopped, rising; its last is its end.
         bar: the best score so far; a trial that ends below it sends its model along.
-        default: the library's untuned defaults; sends its model along in any case.
+        default: the library's untuned defaults; sends its model along in any case, and has all its rounds.
+        until_s: moment on ``time.time`` at which it ends with the rounds that served best so far.
     """
 
     number: int
@@ -37,6 +39,7 @@ class TrialSpec:
     rungs: tuple[int, ...]
     bar: float = float("inf")
     default: bool = False
+    until_s: float = float("inf")
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,9 @@ def run_trial(
 ) -> Iterator[tuple[Stand, Fit]]:
     """Train one set of parameters rung by rung, all levels and folds together.
 
-    It ends where more rounds have not helped for long, with the model of the rounds that served best; the
-    library's defaults, and boosters whose later trees change the earlier ones, train all their rounds.
+    It ends where more rounds have not helped for long, or where no time is left for more, with the model of
+    the rounds that served best; the library's defaults, and boosters whose later trees change the earlier
+    ones, train all their rounds.
 
     Args:
         given_up: asked every few rounds; true ends the training at once, without another score.
@@ -100,15 +104,18 @@ def run_trial(
         bench.prepare(fold, spec.model, spec.fit_params)
     fit = bench.begin(spec.model, spec.fit_params)
     looks = None if spec.default or not fit.additive else _Looks(bench, fit)
+    late = False
     for rounds in spec.rungs:
-        while fit.rounds < rounds and not (looks and looks.stalled):
-            ahead = min(rounds, looks.next) if looks else rounds
+        while fit.rounds < rounds and not (looks and looks.stalled) and not late:
+            begun, ahead = time.time(), min(rounds, looks.next) if looks else rounds
             if not _advance(fit, ahead, given_up):
                 return
             if looks:
                 looks.look()
+                now = time.time()
+                late = now + (now - begun) > spec.until_s  # the next stride would end behind it
         stalled = looks is not None and looks.stalled and fit.rounds < spec.rungs[-1]
-        ended = stalled or rounds == spec.rungs[-1]
+        ended = stalled or late or rounds == spec.rungs[-1]
         best = ended and looks is not None
         raw, done = (looks.raw, looks.rounds) if best and looks else (fit.predict_watched(), fit.rounds)
         if ended:

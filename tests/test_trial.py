@@ -400,6 +400,17 @@ def test_with_seen_only_nothing_is_learnt_from_features_that_are_new_later(model
 
 
 @pytest.mark.parametrize("model", MODEL_NAMES)
+def test_a_trial_out_of_time_ends_with_what_served_best(model):
+    bench = Bench(*job())
+    slow = {**spec(model).fit_params, "learning_rate": 0.01}
+    (report,) = told(spec(model, (300,), fit_params=slow, until_s=0.0), bench)
+    assert report.final and report.rung.step == 10 and report.files
+    (whole,) = told(spec(model, (10,), fit_params=slow), bench)
+    assert report.rung == whole.rung and report.files.keys() == whole.files.keys()
+    assert told(spec(model, (12,), default=True, until_s=0.0), bench)[-1].rung.step == 12
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
 def test_quantiles_around_a_location_are_learnt_once_for_all_trials(model, monkeypatch):
     bench = Bench(*job())
     calls = []

@@ -22,9 +22,9 @@ from raysearch.metrics import Array
 from raysearch.models.protocol import Fit, FitSettings, Frame, QuantileModel, join
 from raysearch.models.tunables import LOCATION
 
-_STRETCHES = 4
+_STRETCHES, _OF_MANY = 4, 2
 _FEWEST_ROWS = 100  # below, a stretch holds too few rows to tell when to stop
-_MOST_TRIED = 50_000  # rows up to which both sizes of trees are tried: beyond it costs the time of a trial
+_MANY_ROWS = 50_000  # beyond, half of them tell enough, and a second size of trees costs the time of a trial
 _PREFIX = "location_{:02d}."
 
 
@@ -68,8 +68,10 @@ def locate(
         return None
     learnt, said = np.empty(frame.rows), np.zeros(watched.rows)
     files: dict[str, bytes] = {}
-    edges = np.linspace(0, frame.rows, _STRETCHES + 1).astype(int).tolist()
-    sizes = [False, True] if frame.rows <= _MOST_TRIED else [False]  # whether trees are small: to choose from
+    many = frame.rows > _MANY_ROWS
+    stretches = _OF_MANY if many else _STRETCHES
+    edges = np.linspace(0, frame.rows, stretches + 1).astype(int).tolist()
+    sizes = [False] if many else [False, True]  # whether trees are small: those to choose from
     for i, (start, stop) in enumerate(pairwise(edges)):
         others = [part for part in ((0, start), (stop, frame.rows)) if part[0] < part[1]]
 
@@ -84,7 +86,7 @@ def locate(
         own, _ = tried[sizes[0]]
         predict = model.load_mean(own)
         learnt[start:stop] = predict(frame.slice(start, stop))
-        said += predict(watched) / _STRETCHES
+        said += predict(watched) / stretches
         files.update({_PREFIX.format(i) + name: data for name, data in own.items()})
     return Location(files, learnt, said)
 

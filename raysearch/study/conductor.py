@@ -23,6 +23,7 @@ from raysearch.trial import TrialSpec, rungs_for
 Wish = Literal["more", "wait", "done"]
 _RETRIES = 2  # times that a trial is tried again after it lost its worker
 _SPARE = 10  # trials that may fail in a search without a number of trials
+_LAST_WORDS_S = 2.0  # before running trials are given up: to score them and to send their models
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,13 @@ class Conductor:
 
     def wants(self) -> Wish:
         """Tell an engine with a free place whether to take another trial, to wait for others, or to end."""
+        late = self._too_late
+        if late and not self._running:
+            self._halt = self._halt or "time"
         if self.stopped_by:
             return "done"
+        if late:
+            return "wait"
         trials = self._limits.trials
         if trials is None:
             return "more"
@@ -158,7 +164,26 @@ class Conductor:
             rungs_for(rounds, self._milestones),
             self._leaders.bar(kind_of(proposal.model, proposal.params)),
             proposal.default,
+            self._until_s,
         )
+
+    @property
+    def _too_late(self) -> bool:
+        """Tell whether a trial that began now would have less time than the quickest of the leading ones."""
+        leading = self.leading
+        return bool(leading) and time.time() + min(trial.seconds for trial in leading) > self._until_s
+
+    @property
+    def _until_s(self) -> float:
+        """Return the moment on ``time.time`` at which a trial that begins now should end, to be heard."""
+        deadline = self._limits.deadline_s
+        if deadline is None:
+            return math.inf
+        leading, most = len(self.leading[: self._limits.members]), self._limits.refit_most_s
+        # What is kept for refits grows until there are as many leading trials as the model may have.
+        kept = min(most, self.refit_s * self._limits.members / leading) if leading else most
+        kept = kept if self._limits.refit_scale else 0.0
+        return time.time() + deadline - time.monotonic() - kept - _LAST_WORDS_S
 
     def reached(self, key: str, rung: Rung) -> bool:
         """Note the score at a rung; return whether the trial goes on. Defaults are never stopped."""

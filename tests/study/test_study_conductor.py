@@ -265,3 +265,26 @@ def test_scores_are_compared_only_with_those_after_as_many_rounds(tmp_path):
     assert not study.conductor.reached(other.key, rung(10, 2.0))  # worse than 1.0 after 10
     third = propose(study)
     assert study.conductor.reached(third.key, rung(20, 4.0))  # better than 5.0 after 20, worse than any 10
+
+
+def test_a_trial_is_told_when_to_end_so_that_it_is_heard(tmp_path):
+    for place in "abc":
+        (tmp_path / place).mkdir()
+    assert propose(begin(tmp_path / "a", limits(9))).until_s == math.inf
+    ahead = {"deadline_s": time.monotonic() + 100, "refit_most_s": 20.0}
+    plain = propose(begin(tmp_path / "b", limits(9, **ahead)))
+    assert plain.until_s == pytest.approx(time.time() + 98, abs=1)
+    kept = propose(begin(tmp_path / "c", limits(9, refit_scale=1.0, **ahead)))
+    assert kept.until_s == pytest.approx(time.time() + 78, abs=1)  # nothing tells yet how long refits take
+
+
+def test_no_trial_begins_that_could_not_end(tmp_path):
+    study = begin(tmp_path, limits(9, deadline_s=time.monotonic() + 2.5))
+    first, second = propose(study), propose(study)
+    assert study.conductor.wants() == "more"  # none has ended: even a little is better than nothing
+    time.sleep(0.6)
+    study.conductor.finished(first.key, rung(10, 1.0))
+    assert study.conductor.wants() == "wait"
+    study.conductor.finished(second.key, rung(10, 2.0))
+    assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "time")
+    assert len(study.ledger.results) == 2
