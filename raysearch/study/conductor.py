@@ -179,9 +179,10 @@ class Conductor:
         deadline = self._limits.deadline_s
         if deadline is None:
             return math.inf
-        leading, most = len(self.leading[: self._limits.members]), self._limits.refit_most_s
+        members = 1 if self._limits.pick is not None else self._limits.members
+        leading, most = len(self.leading[:members]), self._limits.refit_most_s
         # What is kept for refits grows until there are as many leading trials as the model may have.
-        kept = min(most, self.refit_s * self._limits.members / leading) if leading else most
+        kept = min(most, self.refit_s * members / leading) if leading else most
         kept = kept if self._limits.refit_scale else 0.0
         return time.time() + deadline - time.monotonic() - kept - _LAST_WORDS_S
 
