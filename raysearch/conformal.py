@@ -58,7 +58,8 @@ def _upper(residuals: Array, level: float, weights: Array | None, moves: Sequenc
 def _upper_moved(rising: Array, reached: Array, needed: float, moves: Array) -> float:
     """Return the least offset at or below which residuals, moved by each of ``moves``, count ``needed``.
 
-    Found by halving: to sort all moved residuals would take longer than all else of a trial's score.
+    Found by halving, then the moved residual there: to sort all of them would take longer than all else of a
+    trial's score.
 
     Args:
         rising: residuals in order [rows].
@@ -74,7 +75,10 @@ def _upper_moved(rising: Array, reached: Array, needed: float, moves: Array) -> 
             high = middle
         else:
             low = middle
-    return high
+    at = np.searchsorted(rising, high - moves, side="right")
+    return float(
+        (rising[at[at > 0] - 1] + moves[at > 0]).max()
+    )  # the moved residual itself, to its last digit
 
 
 def offsets_of(

@@ -19,6 +19,8 @@ _BLOCKS = 10  # of rows in time: each is told by what the blocks before it have 
 _STRETCHES = 6  # whose shifts are compared
 _LEAST_STRETCHES, _LEAST_ROWS = 3, 5  # below so many, of so many rows each, nothing tells how steady it is
 
+_MOVE_ROWS = 20  # of a stretch at least: the shift of fewer is mostly chance, and would widen for nothing
+
 
 def age_weights(rows: int, half_life: float) -> Array:
     """Return weights of rows in order of time: 1 for the latest, half of it ``half_life`` rows before."""
@@ -83,7 +85,10 @@ def width_offsets(residuals: Array, levels: Sequence[float], weights: Array | No
     """
     if not levels[0] <= 0.5 <= levels[-1]:
         return offsets_of(residuals, levels, weights)  # as above
-    edges = _edges(len(residuals))
+    if 0.5 not in levels:  # what lies between two tails of a few rows is no shift: it is lost, and widens not
+        offsets = offsets_of(residuals, levels, weights)
+        return tuple(offset - _middle(offsets, levels) for offset in offsets)
+    edges = _edges(len(residuals), _MOVE_ROWS)
     shifts = _shifts(residuals, edges, levels, weights)
     around = residuals - np.repeat(shifts, np.diff(edges))[:, None]
     offsets = offsets_of(around, levels, weights, moves=(*shifts, *-shifts))
@@ -91,9 +96,9 @@ def width_offsets(residuals: Array, levels: Sequence[float], weights: Array | No
     return tuple(offset - middle for offset in offsets)
 
 
-def _edges(rows: int) -> Ints:
-    """Return where the stretches of time begin, and where the last one ends."""
-    return np.linspace(0, rows, max(1, min(_STRETCHES, rows // _LEAST_ROWS)) + 1).astype(np.int64)
+def _edges(rows: int, least: int = _LEAST_ROWS) -> Ints:
+    """Return where the stretches of time begin, of ``least`` rows each, and where the last one ends."""
+    return np.linspace(0, rows, max(1, min(_STRETCHES, rows // least)) + 1).astype(np.int64)
 
 
 def _shifts(residuals: Array, edges: Ints, levels: Sequence[float], weights: Array | None) -> Array:

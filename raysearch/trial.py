@@ -107,13 +107,14 @@ def run_trial(
     late = False
     for rounds in spec.rungs:
         while fit.rounds < rounds and not (looks and looks.stalled) and not late:
-            begun, ahead = time.time(), min(rounds, looks.next) if looks else rounds
+            begun, before = time.time(), fit.rounds
+            ahead = min(rounds, looks.next) if looks else rounds
             if not _advance(fit, ahead, given_up):
                 return
             if looks:
                 looks.look()
-                now = time.time()
-                late = now + (now - begun) > spec.until_s  # the next stride would end behind it
+                now, share = time.time(), (looks.next - fit.rounds) / (fit.rounds - before)
+                late = now + share * (now - begun) > spec.until_s  # the next stride would end behind it
         stalled = looks is not None and looks.stalled and fit.rounds < spec.rungs[-1]
         ended = stalled or late or rounds == spec.rungs[-1]
         best = ended and looks is not None

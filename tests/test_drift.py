@@ -13,9 +13,9 @@ from raysearch.drift import steady_offsets, width_offsets
 LEVELS = (0.1, 0.5, 0.9)
 
 
-def stretches(*shifts):
-    """Return residuals [rows, 3]: in each stretch of five rows, all levels are off by one shift."""
-    return np.repeat(np.asarray(shifts, float), 5)[:, None] * np.ones(3)
+def stretches(*shifts, rows=5):
+    """Return residuals [rows, 3]: in each stretch of so many rows, all levels are off by one shift."""
+    return np.repeat(np.asarray(shifts, float), rows)[:, None] * np.ones(3)
 
 
 def test_a_shift_on_which_all_stretches_agree_stays():
@@ -73,15 +73,15 @@ def test_a_steady_shift_keeps_the_width_and_never_turns_round(rows, seed, shift)
 
 @pytest.mark.parametrize("shifts", [[2.0] * 6, [2.0, -2.0] * 3])
 def test_what_a_stretch_was_shifted_by_may_come_to_either_side(shifts):
-    # Nothing but shifts by 2 was seen: 31 * 0.9 rows of 30 lie at or below 2, as many at or above -2.
-    assert width_offsets(stretches(*shifts), LEVELS, None) == pytest.approx((-2.0, 0.0, 2.0))
+    # Nothing but shifts by 2 was seen: 121 * 0.9 rows of 120 lie at or below 2, as many at or above -2.
+    assert width_offsets(stretches(*shifts, rows=20), LEVELS, None) == (-2.0, 0.0, 2.0)
 
 
 def test_each_stretch_lends_its_shift_to_the_others():
     # Around the shift of their stretch all residuals are 0; each is moved by 1, 2 and 3 to either side.
-    found = width_offsets(stretches(1, 2, 3), (0.25, 0.5, 0.75), None)
-    # 0.75 * 16 = 12 rows of 15 are needed: five sixths lie at or below 2, four at or below 1.
-    assert found == pytest.approx((-2.0, 0.0, 2.0))
+    found = width_offsets(stretches(1, 2, 3, rows=20), (0.25, 0.5, 0.75), None)
+    # 0.75 * 61 = 46 rows of 60 are needed: five sixths lie at or below 2, four at or below 1.
+    assert found == (-2.0, 0.0, 2.0)
 
 
 def test_width_offsets_shift_nothing_in_the_middle():
@@ -115,3 +115,20 @@ def test_where_each_stretch_is_shifted_anew_a_new_one_is_covered_by_width_not_by
             shares.append(((y[240:] >= told[:, 0]) & (y[240:] <= told[:, 2])).mean())
     assert 0.88 < np.mean(covered["width"]) < 0.94
     assert np.mean(covered["marginal"]) < np.mean(covered["width"]) - 0.015
+
+
+def test_without_a_median_a_tail_is_no_shift():
+    rng = np.random.default_rng(0)
+    residuals = np.tile(rng.normal(size=40)[:, None], 2)
+    residuals[7] = 100.0
+    low, high = width_offsets(residuals, (0.1, 0.9), None)
+    assert high - low == pytest.approx(
+        np.diff(calibrate("marginal", residuals[:, 0], np.zeros((40, 2)), (0.1, 0.9)).offsets)[0]
+    )
+    assert high - low < 5.0
+
+
+def test_an_offset_is_a_moved_residual_to_its_last_digit():
+    residuals = np.zeros((600, 3))
+    residuals[::3] = np.random.default_rng(0).lognormal(size=200)[:, None]
+    assert width_offsets(residuals, (0.05, 0.5, 0.95), None)[0] == 0.0

@@ -5,7 +5,7 @@ far fewer trees find the middle of a target. The training rows are cut into stre
 model of the others says of a stretch is subtracted from its targets, and is one more feature, with which
 quantiles can widen or narrow (stacked generalisation, Wolpert 1992). Rows that are not trained on get the
 models' mean. Trees of few leaves find what features add up to, trees of many how they act together: the first
-stretch tells which of the two serve this table.
+stretch tells which of the two serve this table (a large one gets two stretches, and trees of many leaves).
 """
 
 from __future__ import annotations

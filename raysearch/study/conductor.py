@@ -84,6 +84,7 @@ class Conductor:
         self._defaults: list[TrialResult] = []
         self._leaders = Leaders(limits.pick, limits.candidates)
         self._good = self._failed = self._without_gain = 0
+        self._quickest_s = math.inf
         for result in ledger.results:
             self._count(result)
             for rung in result.history:
@@ -169,9 +170,8 @@ class Conductor:
 
     @property
     def _too_late(self) -> bool:
-        """Tell whether a trial that began now would have less time than the quickest of the leading ones."""
-        leading = self.leading
-        return bool(leading) and time.time() + min(trial.seconds for trial in leading) > self._until_s
+        """Tell whether a trial that began now would have less time than the quickest that has finished."""
+        return math.isfinite(self._quickest_s) and time.time() + self._quickest_s > self._until_s
 
     @property
     def _until_s(self) -> float:
@@ -317,6 +317,8 @@ class Conductor:
         if result.default:
             self._defaults.append(result)
         self._good += 1
+        if result.state == "finished":
+            self._quickest_s = min(self._quickest_s, result.seconds)
         gain = result.state == "finished" and self._leaders.add(result)
         self._without_gain = 0 if gain else self._without_gain + 1
 
