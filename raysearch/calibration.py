@@ -121,11 +121,11 @@ def calibrate(
         half_life = best_half_life(y, q, levels, weights)
         offsets = offsets_of(residuals, levels, times(age_weights(len(y), half_life), weights))
         return Calibrator(kind, offsets, {}, len(y), half_life if math.isfinite(half_life) else None)
+    if kind == "width":
+        return Calibrator(kind, width_offsets(residuals, levels, weights), {}, len(y))
     pooled = offsets_of(residuals, levels, weights)
     if kind == "steady":
         return Calibrator(kind, steady_offsets(pooled, residuals, levels, weights), {}, len(y))
-    if kind == "width":
-        return Calibrator(kind, width_offsets(residuals, levels, weights), {}, len(y))
     by_group, few = {}, {}
     if kind == "group" and groups is not None:
         share = min(1.0, _POOLED_ROWS / (len(y) if weights is None else float(weights.sum())))

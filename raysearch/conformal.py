@@ -32,7 +32,8 @@ def conformal_offset(
 
     Returns:
         With n rows of weight 1 the residual of rank ``ceil(level * (n + 1))`` for an upper level, of rank
-        ``floor(level * (n + 1))`` for a lower one; infinite, plus or minus, where there is no such rank.
+        ``floor(level * (n + 1))`` for a lower one; infinite, plus or minus, where there is no such rank. With
+        m moves, the ranks are those of the m * n moved residuals, each of which counts 1/m.
     """
     if level == 0.5:
         low = -_upper(-residuals, 0.5, weights, [-move for move in moves])
@@ -76,9 +77,8 @@ def _upper_moved(rising: Array, reached: Array, needed: float, moves: Array) -> 
         else:
             low = middle
     at = np.searchsorted(rising, high - moves, side="right")
-    return float(
-        (rising[at[at > 0] - 1] + moves[at > 0]).max()
-    )  # the moved residual itself, to its last digit
+    # The moved residual itself, to its last digit.
+    return float((rising[at[at > 0] - 1] + moves[at > 0]).max())
 
 
 def offsets_of(

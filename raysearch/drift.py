@@ -18,7 +18,6 @@ _HALF_LIVES = (math.inf, 1.0, 0.5, 0.25)  # of a row's weight by time, as shares
 _BLOCKS = 10  # of rows in time: each is told by what the blocks before it have taught
 _STRETCHES = 6  # whose shifts are compared
 _LEAST_STRETCHES, _LEAST_ROWS = 3, 5  # below so many, of so many rows each, nothing tells how steady it is
-
 _MOVE_ROWS = 20  # of a stretch at least: the shift of fewer is mostly chance, and would widen for nothing
 
 

@@ -89,10 +89,10 @@ def dominates(one: TrialResult, other: TrialResult) -> bool:
 
 
 def front(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
-    """Return the finished trials that no other dominates, the best by the first objective first."""
+    """Return the trials with a model that no other dominates, the best by the first objective first."""
     told: list[TrialResult] = []
     for trial in trials:
-        if trial.state == "finished" and trial.objectives:
+        if trial.has_model and trial.objectives:
             told = joined(told, trial)
     return tuple(sorted(told, key=_order))
 
@@ -117,7 +117,7 @@ def choose(trials: Iterable[TrialResult], pick: Pick) -> tuple[TrialResult, str]
     if pick.kind == "bound":
         return _within(leading, pick)
     if pick.kind == "trial":
-        found = [trial for trial in trials if trial.number == pick.number and trial.state == "finished"]
+        found = [trial for trial in trials if trial.number == pick.number and trial.has_model]
         if found:
             better = [one.number for one in leading if dominates(one, found[0])]
             if not better:

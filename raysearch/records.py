@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-TrialState = Literal["finished", "stopped", "failed"]
+TrialState = Literal["finished", "stopped", "cut", "failed"]
 SliceKind = Literal["group", "time", "forecast", "outcome"]
 
 
@@ -130,6 +130,9 @@ class TrialResult:
         model: "lightgbm" or "xgboost".
         params: as sampled (with "model" and prefixed names where the library is part of the search).
         fit_params: as given to the library.
+        state: finished: trained to its end; stopped: early, for it was worse than others after as many
+            rounds; cut: the time budget left it none for more, it is the model of the rounds that served best
+            so far; failed.
         score: value of the first objective, lower is better; by default valid_pinball_loss_avg, in the
             target's original units. None when failed.
         metrics: final metrics, flat names and sections.
@@ -153,6 +156,16 @@ class TrialResult:
     reason: str = ""
     default: bool = False
     objectives: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether its score is that of a model which can be kept."""
+        return self.state in ("finished", "cut")
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is one of the trials asked for: one that was cut is tried again by a resume."""
+        return self.state in ("finished", "stopped")
 
     @property
     def seconds(self) -> float:

@@ -29,7 +29,7 @@ class TrialSpec:
         rungs: boosting rounds at which the trial reports and may be stopped, rising; its last is its end.
         bar: the best score so far; a trial that ends below it sends its model along.
         default: the library's untuned defaults; sends its model along in any case, and has all its rounds.
-        until_s: moment on ``time.time`` at which it ends with the rounds that served best so far.
+        left_s: seconds after which it ends, cut, with the rounds that served best so far.
     """
 
     number: int
@@ -39,7 +39,7 @@ class TrialSpec:
     rungs: tuple[int, ...]
     bar: float = float("inf")
     default: bool = False
-    until_s: float = float("inf")
+    left_s: float = float("inf")
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,13 @@ class Stand:
         rung: its score.
         raw: what the boosters say of the watched rows at that score, [rows, levels].
         ended: it trains no further.
+        cut: it has ended for want of time.
     """
 
     rung: Rung
     raw: Array
     ended: bool
+    cut: bool = False
 
 
 class _Looks:
@@ -81,7 +83,7 @@ class _Looks:
 
 
 def run_trial(
-    spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None
+    spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None, since_s: float | None = None
 ) -> Iterator[tuple[Stand, Fit]]:
     """Train one set of parameters rung by rung, all levels and folds together.
 
@@ -91,6 +93,7 @@ def run_trial(
 
     Args:
         given_up: asked every few rounds; true ends the training at once, without another score.
+        since_s: moment on ``time.monotonic`` from which the time that it has counts; None: now.
 
     Yields:
         Where it stands at each rung, and the fit; the caller may stop at any of them.
@@ -98,6 +101,7 @@ def run_trial(
     Raises:
         TrialError: when a score is not finite, or at the end all levels are alike.
     """
+    until_s = (time.monotonic() if since_s is None else since_s) + spec.left_s
     for fold in range(bench.trainings):
         if given_up and given_up():
             return
@@ -107,21 +111,23 @@ def run_trial(
     late = False
     for rounds in spec.rungs:
         while fit.rounds < rounds and not (looks and looks.stalled) and not late:
-            begun, before = time.time(), fit.rounds
+            begun, before = time.monotonic(), fit.rounds
             ahead = min(rounds, looks.next) if looks else rounds
             if not _advance(fit, ahead, given_up):
                 return
             if looks:
                 looks.look()
-                now, share = time.time(), (looks.next - fit.rounds) / (fit.rounds - before)
-                late = now + share * (now - begun) > spec.until_s  # the next stride would end behind it
+                now, then = time.monotonic(), min(looks.next, spec.rungs[-1])
+                share = (then - fit.rounds) / (fit.rounds - before)
+                late = now + share * (now - begun) > until_s  # the next stride would end behind it
         stalled = looks is not None and looks.stalled and fit.rounds < spec.rungs[-1]
-        ended = stalled or late or rounds == spec.rungs[-1]
+        cut = late and not stalled and fit.rounds < spec.rungs[-1]
+        ended = stalled or cut or rounds == spec.rungs[-1]
         best = ended and looks is not None
         raw, done = (looks.raw, looks.rounds) if best and looks else (fit.predict_watched(), fit.rounds)
         if ended:
             bench.refuse_collapsed(raw)
-        yield Stand(bench.score(raw, done), raw, ended), fit
+        yield Stand(bench.score(raw, done), raw, ended, cut), fit
         if ended:
             return
 
@@ -144,23 +150,26 @@ class Report:
         files: the boosters, and in WATCHED what they say of the watched rows, where the trial ended below
             its bar.
         failure: why the trial failed; empty when it did not.
+        cut: it trains no further for want of time.
     """
 
     rung: Rung | None = None
     final: bool = False
     files: Mapping[str, bytes] | None = None
     failure: str = ""
+    cut: bool = False
 
 
-def reports(spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None) -> Iterator[Report]:
+def reports(
+    spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None, since_s: float | None = None
+) -> Iterator[Report]:
     """Run a trial and yield its reports; whatever it raises becomes a last report with the failure."""
     try:
-        for stand, fit in run_trial(spec, bench, given_up):
-            rung = stand.rung
+        for stand, fit in run_trial(spec, bench, given_up, since_s):
+            rung, files = stand.rung, None
             if stand.ended and (spec.default or rung.score < spec.bar):
-                yield Report(rung, True, {**fit.dump(rung.step), WATCHED: _pack(stand.raw)})
-            else:
-                yield Report(rung, stand.ended)
+                files = {**fit.dump(rung.step), WATCHED: _pack(stand.raw)}
+            yield Report(rung, stand.ended, files, cut=stand.cut)
     except Exception as error:
         yield Report(failure=_reason(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -403,11 +404,16 @@ def test_with_seen_only_nothing_is_learnt_from_features_that_are_new_later(model
 def test_a_trial_out_of_time_ends_with_what_served_best(model):
     bench = Bench(*job())
     slow = {**spec(model).fit_params, "learning_rate": 0.01}
-    (report,) = told(spec(model, (300,), fit_params=slow, until_s=0.0), bench)
-    assert report.final and report.rung.step == 10 and report.files
+    (report,) = told(spec(model, (300,), fit_params=slow, left_s=0.0), bench)
+    assert report.final and report.cut and report.rung.step == 10 and report.files
     (whole,) = told(spec(model, (10,), fit_params=slow), bench)
-    assert report.rung == whole.rung and report.files.keys() == whole.files.keys()
-    assert told(spec(model, (12,), default=True, until_s=0.0), bench)[-1].rung.step == 12
+    assert not whole.cut and report.rung == whole.rung and report.files.keys() == whole.files.keys()
+    assert told(spec(model, (12,), default=True, left_s=0.0), bench)[-1].rung.step == 12
+    (at_its_end,) = told(spec(model, (8,), fit_params=slow, left_s=0.0), bench)
+    assert at_its_end.final and not at_its_end.cut
+    begun = time.monotonic() - 100.0
+    (report,) = reports(spec(model, (300,), fit_params=slow, left_s=100.0), bench, since_s=begun)
+    assert report.cut, "the time that a worker has taken to start is gone"
 
 
 @pytest.mark.parametrize("model", MODEL_NAMES)

@@ -46,8 +46,8 @@ def _shown(result: StudyResult) -> list[TrialResult]:
 
 
 def _table(result: StudyResult) -> Table:
-    ended = result.trials.get("finished", 0)
-    told = f"Pareto front: {len(result.pareto):,} of {ended:,} finished trials"
+    ended = sum(result.trials.get(state, 0) for state in ("finished", "cut"))
+    told = f"Pareto front: {len(result.pareto):,} of {ended:,} trials with a model"
     table = Table(
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, title=told,
         title_justify="left",

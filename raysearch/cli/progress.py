@@ -105,8 +105,8 @@ class TerminalDisplay:
         if result.state == "failed":
             self._failed += 1
             return
-        self._done += 1
-        if result.state != "finished" or result.score is None:
+        self._done += result.counts
+        if not result.has_model or result.score is None:
             return
         if result.default:
             self._default = result.score if self._default is None else min(self._default, result.score)

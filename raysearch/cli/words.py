@@ -27,6 +27,7 @@ from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, ensemble_word
 from raysearch.report.wording import number as number
 
 _MOST_GROUPS = 12
+_STATES = {"stopped": "stopped early", "cut": "cut by time"}
 _MOST_INTERVALS = 4  # more columns do not fit a terminal of 80
 
 
@@ -53,7 +54,7 @@ def tell_study(study: Study) -> None:
     """Print what came out: gain, coverage, parameters, and where everything is."""
     console = Console(highlight=False, soft_wrap=True)
     result = study.result
-    counts = ", ".join(f"{count} {state}" for state, count in result.trials.items() if count)
+    counts = ", ".join(f"{n} {_STATES.get(state, state)}" for state, n in result.trials.items() if n)
     console.print(f"\n[bold]{escape(result.study)}[/bold]: {counts}, in {duration(result.wall_s)}")
     _tell_gain(console, study)
     _tell_coverage(console, result)
@@ -70,7 +71,7 @@ def tell_study(study: Study) -> None:
         console.print(
             f"MLflow: python -m raysearch ui --tracking-uri {escape(shlex.quote(result.tracking_uri))}"
         )
-    more = 2 * (result.trials["finished"] + result.trials["stopped"])
+    more = 2 * sum(count for state, count in result.trials.items() if state != "failed")
     console.print(f"continue: {escape(resume_command(result.study, study.home, f'--trials {more}'))}")
 
 

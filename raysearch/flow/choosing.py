@@ -42,7 +42,7 @@ def check_pick(job: Job, results: Sequence[TrialResult]) -> None:
         StudyError: with the numbers that can be picked.
     """
     pick = job.config.pick
-    finished = {result.number for result in results if result.state == "finished"}
+    finished = {result.number for result in results if result.has_model}
     if pick is None or pick.kind != "trial" or not job.picks_only or pick.number in finished:
         return
     leading = ", ".join(str(trial.number) for trial in front(results)) or "none"

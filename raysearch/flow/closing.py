@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 from raysearch.addresses import hide_secrets
 from raysearch.bench import TARGET
@@ -20,7 +21,7 @@ from raysearch.flow.job import Job
 from raysearch.flow.study import Study, to_json
 from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array
-from raysearch.records import Ensemble, StudyResult, TrialResult
+from raysearch.records import Ensemble, StudyResult, TrialResult, TrialState
 from raysearch.report import ReportMaterial, ranked, write_front, write_leaderboard, write_report
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger, parameter_importance
@@ -146,7 +147,7 @@ def _result(
         study=job.about.name,
         parent_run_id=tracker.parent_run_id,
         tracking_uri=hide_secrets(tracker.uri) if tracker.uri else None,
-        trials={state: states.count(state) for state in ("finished", "stopped", "failed")},
+        trials={state: states.count(state) for state in get_args(TrialState)},
         best=conductor.best,
         default=conductor.default,
         evaluation=found.evaluation,

@@ -80,7 +80,7 @@ class Study:
             }
             for t in self.trials
         ]
-        order = {"finished": 0, "stopped": 1, "failed": 2}
+        order = {"finished": 0, "cut": 0, "stopped": 1, "failed": 2}
         table = pd.DataFrame(rows)
         return table.sort_values(
             ["state", "score"], key=lambda c: c.map(order) if c.name == "state" else c
@@ -195,9 +195,9 @@ def _row(place: Any, name: str) -> StudyRow | None:
     paths = place.paths(name)
     storage = open_storage_to_read(paths.ledger, about.config["study"]["ledger"])
     results = read_results(storage, about.ledger_name) if storage else ()
-    scores = [r.score for r in results if r.state == "finished" and r.score is not None]
+    scores = [r.score for r in results if r.has_model and r.score is not None]
     asked = about.config["search"]["trials"]
-    good = sum(r.state != "failed" for r in results)
+    good = sum(r.counts for r in results)
     ended = _is_done(read_result(paths.result), good, asked)
     state = "running" if place.is_locked(name) else "done" if ended else "unfinished"
     return StudyRow(

@@ -27,10 +27,11 @@ from raysearch.logs import chatter_to
 from raysearch.models import SEEN_ONLY
 from raysearch.space import SearchSpace, load_space, parse_space, without_choice
 from raysearch.study.cluster import Cluster, connected
-from raysearch.study.conductor import Conductor, Limits, Watcher
+from raysearch.study.conductor import Conductor, Watcher
 from raysearch.study.home import Home
 from raysearch.study.kept import KeptModels
 from raysearch.study.ledger import Ledger, forget, make_sampler, open_storage
+from raysearch.study.limits import Limits
 from raysearch.tracking import (
     StudyInfo,
     Tracker,
@@ -229,7 +230,7 @@ def _info(job: Job) -> StudyInfo:
 
 def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Conductor:
     search, bound = job.config.search, job.config.search.max_predict_ms
-    ended = sum(result.state != "failed" for result in ledger.results)
+    ended = sum(result.counts for result in ledger.results)
     limits = Limits(
         trials=ended if job.picks_only else search.trials,
         deadline_s=job.clock.search_deadline_s,

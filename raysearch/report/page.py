@@ -149,7 +149,8 @@ def _cards(material: ReportMaterial) -> list[Card]:
             Card(f"Mean width of it ({claimed(interval.nominal)})", number(interval.width), material.target)
         )
     states = [trial.state for trial in material.trials]
-    detail = f"{states.count('stopped'):,} stopped early, {states.count('failed'):,} failed"
+    cut = f"{states.count('cut'):,} cut by time, " if "cut" in states else ""
+    detail = f"{states.count('stopped'):,} stopped early, {cut}{states.count('failed'):,} failed"
     cards.append(Card("Trials", number(len(states)), detail))
     cards.append(Card("Time taken", duration(result.wall_s), "from start to saved model"))
     return cards

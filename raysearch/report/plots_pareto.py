@@ -78,9 +78,9 @@ def front_table(material: ReportMaterial) -> Table:
 
 
 def front_plot(material: ReportMaterial) -> Plot | None:
-    """Each finished trial by the first objective and each of the others, with the front as a line."""
+    """Each trial with a model by the first objective and each of the others, with the front as a line."""
     result = material.result
-    told = [trial for trial in material.trials if trial.state == "finished" and trial.objectives]
+    told = [trial for trial in material.trials if trial.has_model and trial.objectives]
     others = list(titles(result.objectives).items())[1 : 1 + _MOST_PANELS]
     if not told:
         return None

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 _VECTORS = 250  # more marks than this are embedded as a picture, which keeps the page small
 _UNUSED = -0.16  # where trials that do not use a parameter are drawn, and those without a rank
 _FINISHED: dict[str, Any] = {"color": BLUE, "markeredgecolor": PAPER, "markeredgewidth": 0.6}
+_CUT: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": BLUE, "markeredgewidth": 1.0}
 _STOPPED: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": GREY, "markeredgewidth": 1.0}
-_HOLLOW = " Hollow dots were stopped early: their score is that after fewer rounds, and never the best."
+_HOLLOW = " Grey hollow dots were stopped early: their score is that after fewer rounds, and never the best."
 
 
 def history(trials: Sequence[TrialResult], measure: str = "average pinball loss") -> Plot | None:
@@ -50,10 +51,11 @@ def history(trials: Sequence[TrialResult], measure: str = "average pinball loss"
     numbers = np.array([trial.number for trial in told])
     floor, top, high = _score_limits(scores)
     shown = np.minimum(scores, top)
-    stopped = np.array([trial.state == "stopped" for trial in told])
+    stopped, cut_short = (np.array([trial.state == state for trial in told]) for state in ("stopped", "cut"))
     dense = len(told) > _VECTORS
     for mask, style, name in (
-        (~stopped, _FINISHED, "trained to the end"),
+        (~stopped & ~cut_short, _FINISHED, "trained to the end"),
+        (cut_short, _CUT, "cut when time was over"),
         (stopped, _STOPPED, "stopped early"),
     ):
         if mask.any():

@@ -35,17 +35,17 @@ class ParameterScale:
 
 
 def scored(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
-    """Return the trials that have a score: finished ones, best first, then those that were stopped early.
+    """Return the trials that have a score: those with a model, best first, then those stopped early.
 
     Scores after fewer rounds cannot be ranked with final ones. Ties stand in order of number.
     """
     told = [trial for trial in trials if trial.score is not None and math.isfinite(trial.score)]
-    return tuple(sorted(told, key=lambda trial: (trial.state != "finished", trial.score, trial.number)))
+    return tuple(sorted(told, key=lambda trial: (not trial.has_model, trial.score, trial.number)))
 
 
 def ranked(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
-    """Return the trials that trained all their rounds and have a score, best first."""
-    return tuple(trial for trial in scored(trials) if trial.state == "finished")
+    """Return the trials that have a model and a score, best first."""
+    return tuple(trial for trial in scored(trials) if trial.has_model)
 
 
 def searched_in_logs(config: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:

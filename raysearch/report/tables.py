@@ -31,7 +31,7 @@ _LEADERBOARD = ("rank", "trial", "model", "state", "score", "rounds", "seconds",
 _BEST = 20
 _PINBALL = "valid_pinball_loss_avg"  # stands in the leaderboard whatever trials are scored by
 GROUPS_FILE = "coverage_by_group.csv"
-_STATES = {"stopped": "stopped early"}
+_STATES = {"stopped": "stopped early", "cut": "cut by time"}
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _param_names(trials: Sequence[TrialResult]) -> list[str]:
 def ranking(trials: Sequence[TrialResult]) -> Table:
     """The best twenty with their parameters, and the untuned default wherever it stands.
 
-    Where fewer finished, those that were stopped early follow, without a rank.
+    Where fewer have a model, those that were stopped early follow, without a rank.
     """
     told = scored(trials)
     best = len(ranked(told))
@@ -156,6 +156,8 @@ def ranking(trials: Sequence[TrialResult]) -> Table:
     notes = []
     if any(trial.state == "stopped" for _, trial in shown):
         notes.append("Trials that were stopped early have no rank: their score is that after fewer rounds.")
+    if any(trial.state == "cut" for _, trial in shown):
+        notes.append("Trials cut by time might have become better with more rounds.")
     if len(told) > len(shown):
         notes.append(f"{len(told) - len(shown):,} more scored trials are in the leaderboard.")
     return Table("The best trials", head, tuple(rows), frozenset({2, 3}), " ".join(notes))

@@ -221,7 +221,12 @@ def _chosen(material: ReportMaterial) -> str:
     return f"trial {result.best.number} did best on the validation rows{by}"
 
 
-_STATES = {"finished": "trained to the end", "stopped": "stopped early", "failed": "failed"}
+_STATES = {
+    "finished": "trained to the end",
+    "stopped": "stopped early",
+    "cut": "cut when time was over",
+    "failed": "failed",
+}
 _ENDINGS = {
     "time": " until its time was used up",
     "patience": " until no more gain came",

@@ -5,52 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 import optuna
 
 from raysearch.models import TUNABLE
-from raysearch.pareto import Pick
 from raysearch.records import Rung, TrialResult
 from raysearch.study.kept import Files, KeptModels
 from raysearch.study.leaders import Leaders, kind_of
 from raysearch.study.ledger import Ledger, Proposal
+from raysearch.study.limits import Limits, TimeLeft
 from raysearch.study.pruning import milestones, should_stop
 from raysearch.trial import TrialSpec, rungs_for
 
 Wish = Literal["more", "wait", "done"]
 _RETRIES = 2  # times that a trial is tried again after it lost its worker
 _SPARE = 10  # trials that may fail in a search without a number of trials
-_LAST_WORDS_S = 2.0  # before running trials are given up: to score them and to send their models
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a search ends; what is reached first counts.
-
-    Attributes:
-        trials: trials that must finish or be stopped early, those that ended before included.
-        deadline_s: moment on ``time.monotonic`` at which running trials are given up; None: no limit.
-        patience: trials without gain, counted from where the study was gone on with.
-        refit_scale: seconds that refitting a trial's parameters takes for each second of the trial.
-        refit_most_s: a refit that would take longer is not made, and so needs no time kept for it.
-        candidates: trials whose models are kept, for the ensemble to be chosen from.
-        members: of the ensemble at most: time is kept to fit so many again, and the default.
-        pick: how the best trial is chosen where there are several objectives; None: there is one.
-    """
-
-    trials: int | None
-    deadline_s: float | None
-    patience: int | None
-    scheduler: str
-    max_rounds: int
-    refit_scale: float = 0.0
-    refit_most_s: float = math.inf
-    pick: Pick | None = None
-    candidates: int = 1
-    members: int = 1
 
 
 class Watcher(Protocol):
@@ -80,10 +51,12 @@ class Conductor:
         self._stopping: dict[str, str] = {}  # told to stop, with the failure's reason where it is one
         self._losses: Counter[str] = Counter()
         self._waiting: set[str] = set()  # lost their worker, not yet tried again
-        self._halt = self._over = ""
+        self._interrupted = self._timed_out = False
+        self._over = ""  # patience or failures, for good
+        self._time = TimeLeft(limits)
         self._defaults: list[TrialResult] = []
         self._leaders = Leaders(limits.pick, limits.candidates)
-        self._good = self._failed = self._without_gain = 0
+        self._good = self._failed = self._cut = self._without_gain = 0
         self._quickest_s = math.inf
         for result in ledger.results:
             self._count(result)
@@ -97,8 +70,7 @@ class Conductor:
     def wants(self) -> Wish:
         """Tell an engine with a free place whether to take another trial, to wait for others, or to end."""
         late = self._too_late
-        if late and not self._running:
-            self._halt = self._halt or "time"
+        self._timed_out |= late and not self._running
         if self.stopped_by:
             return "done"
         if late:
@@ -111,38 +83,33 @@ class Conductor:
     @property
     def stopped_by(self) -> str:
         """Return why the search takes no more trials: trials, patience, failures, time or interrupt."""
-        if self._halt == "interrupt":
-            return self._halt
+        if self._interrupted:
+            return "interrupt"
         if self._limits.trials is not None and self._good >= self._limits.trials:
             return "trials"
-        return self._over or self._halt
+        return self._over or ("time" if self._timed_out else "")
 
     @property
     def halted(self) -> bool:
         """Tell whether running trials are to be given up now: out of time, or interrupted."""
-        deadline = self._limits.deadline_s
-        if self._halt or deadline is None:
-            return bool(self._halt)
-        if time.monotonic() + self.refit_s >= deadline:
-            self._halt = "time"
-        return bool(self._halt)
+        self._timed_out = self._timed_out or self._time.is_over(self.leading, self.default)
+        return self._timed_out or self._interrupted
 
     @property
     def refit_s(self) -> float:
-        """Return how many seconds to keep for refitting the leading trials and the default.
+        """Return how many seconds to keep for refitting the leading trials and the default."""
+        return self._time.refits_s(self.leading, self.default)
 
-        0 where the best one's refit would take longer than it is worth; otherwise not more than it is worth.
-        """
-        least, most = self._refit_of(self.leading[:1]), self._limits.refit_most_s
-        return 0.0 if least > most else min(most, self._refit_of(self.leading[: self._limits.members]))
-
-    def _refit_of(self, leading: Sequence[TrialResult]) -> float:
-        trials = {trial.key: trial.seconds for trial in (*leading, self.default) if trial}
-        return self._limits.refit_scale * sum(trials.values())
+    @property
+    def _too_late(self) -> bool:
+        """Tell whether a trial that began now would have less time than the quickest that has finished."""
+        return math.isfinite(self._quickest_s) and self._quickest_s > self._time.of_next_s(
+            self.leading, self.default
+        )
 
     def interrupt(self) -> None:
         """End the search as soon as possible; may be called from a signal handler."""
-        self._halt = "interrupt"
+        self._interrupted = True
 
     # -- what an engine tells --------------------------------------------------------------------------------
 
@@ -165,26 +132,8 @@ class Conductor:
             rungs_for(rounds, self._milestones),
             self._leaders.bar(kind_of(proposal.model, proposal.params)),
             proposal.default,
-            self._until_s,
+            self._time.promise(proposal.key, self.leading, self.default),
         )
-
-    @property
-    def _too_late(self) -> bool:
-        """Tell whether a trial that began now would have less time than the quickest that has finished."""
-        return math.isfinite(self._quickest_s) and time.time() + self._quickest_s > self._until_s
-
-    @property
-    def _until_s(self) -> float:
-        """Return the moment on ``time.time`` at which a trial that begins now should end, to be heard."""
-        deadline = self._limits.deadline_s
-        if deadline is None:
-            return math.inf
-        members = 1 if self._limits.pick is not None else self._limits.members
-        leading, most = len(self.leading[:members]), self._limits.refit_most_s
-        # What is kept for refits grows until there are as many leading trials as the model may have.
-        kept = min(most, self.refit_s * members / leading) if leading else most
-        kept = kept if self._limits.refit_scale else 0.0
-        return time.time() + deadline - time.monotonic() - kept - _LAST_WORDS_S
 
     def reached(self, key: str, rung: Rung) -> bool:
         """Note the score at a rung; return whether the trial goes on. Defaults are never stopped."""
@@ -207,8 +156,12 @@ class Conductor:
             self._stopping[key] = ""
         return not stop
 
-    def finished(self, key: str, rung: Rung, files: Files | None = None) -> None:
-        """Note that a trial has trained all that it will; ``files`` is its model where it was sent along."""
+    def finished(self, key: str, rung: Rung, files: Files | None = None, *, cut: bool = False) -> None:
+        """Note that a trial has trained all that it will; ``files`` is its model where it was sent along.
+
+        Args:
+            cut: it had no time for more, so that its score tells less of its parameters than others' do.
+        """
         if not _is_finite(rung):
             self.failed(key, _not_finite(rung))
             return
@@ -219,7 +172,7 @@ class Conductor:
             self._seen.setdefault(rung.step, {})[key] = rung.score
         if files is not None:
             self._kept.put(key, files)
-        self._end(proposal, "finished", rung)
+        self._end(proposal, "cut" if cut else "finished", rung)
 
     def stopped(self, key: str) -> None:
         """Note that a trial was stopped at its last rung, or given up where it was not told to stop."""
@@ -241,6 +194,7 @@ class Conductor:
             self.failed(key, f"{reason}; tried {self._losses[key]} times")
             return
         self._ledger.give_back(self._running.pop(key).number)
+        self._time.ended(key)
         self._waiting.add(key)
 
     def release(self) -> None:
@@ -248,6 +202,8 @@ class Conductor:
         keys = [*self._running, *self._waiting]
         for forgotten in (self._running, self._waiting, self._history, self._stopping):
             forgotten.clear()
+        for key in keys:
+            self._time.ended(key)
         try:
             self._ledger.release()
         finally:
@@ -279,11 +235,12 @@ class Conductor:
 
     @property
     def ended(self) -> int:
-        return self._good + self._failed
+        return self._good + self._failed + self._cut
 
     def _end(self, proposal: Proposal, state: str, rung: Rung | None, reason: str = "") -> None:
         history = tuple(sorted(self._history.pop(proposal.key), key=lambda rung: rung.step))
         self._running.pop(proposal.key)
+        self._time.ended(proposal.key)
         self._stopping.pop(proposal.key, None)
         now = time.time()
         result = TrialResult(
@@ -313,6 +270,10 @@ class Conductor:
     def _count(self, result: TrialResult) -> None:
         if result.state == "failed":
             self._failed += 1
+            return
+        if result.state == "cut":  # a model, but no more than a hint of what its parameters are worth
+            self._cut += 1
+            self._leaders.add(result)
             return
         if result.default:
             self._defaults.append(result)

@@ -29,7 +29,7 @@ def _run_one(conductor: Conductor, spec: TrialSpec, bench: Bench) -> None:
         if report.rung is None:
             conductor.failed(spec.key, report.failure)
         elif report.final:
-            conductor.finished(spec.key, report.rung, report.files)
+            conductor.finished(spec.key, report.rung, report.files, cut=report.cut)
         elif not conductor.reached(spec.key, report.rung):
             conductor.stopped(spec.key)
             return

@@ -27,8 +27,13 @@ from raysearch.study.storage import open_storage_to_read as open_storage_to_read
 from raysearch.study.storage import storage_errors_told
 
 _ATTRIBUTE = "raysearch"
-_STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
-_NAMES = {state: name for name, state in _STATES.items()}
+_STATES = {
+    "finished": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "cut": TrialState.PRUNED,  # to TPE too it tells of its parameters what a trial that was stopped does
+    "failed": TrialState.FAIL,
+}
+_NAMES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped", TrialState.FAIL: "failed"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Ledger:
     def open(cls, storage: BaseStorage, name: str, space: SearchSpace, objectives: int = 1) -> Ledger:
         """Open the study ``name``, making it where it is new: its first trials are then the defaults.
 
+        Parameters for which an earlier run had no time are in the queue again, as new trials.
+
         Args:
             objectives: how many numbers a trial is scored by; all are minimised.
         """
@@ -89,6 +96,7 @@ class Ledger:
             begun = sum(bool(about.get("start")) for about in attributes)
             for params in space.start_points()[begun:]:
                 study.enqueue_trial(params, user_attrs={_ATTRIBUTE: {"start": True}})
+            _enqueue_cut(study)
             return cls(study, space)
 
     @property
@@ -173,7 +181,10 @@ class Ledger:
             rounds=result.rounds,
             reason=result.reason,
             ended_s=result.ended_s,
+            score=result.score,
         )
+        if result.state == "cut":
+            attributes["cut"] = True
         # Optuna takes a pruned trial's last report as its value.
         value: float | list[float] | None = result.score if result.state == "finished" else None
         if value is not None and len(self._study.directions) > 1:
@@ -198,6 +209,16 @@ class Ledger:
         return keys
 
 
+def _enqueue_cut(study: optuna.Study) -> None:
+    """Put the parameters of trials that were cut in the queue, each once; Optuna reopens no ended trial."""
+    trials = study.get_trials(deepcopy=False)
+    known = {trial.user_attrs.get(_ATTRIBUTE, {}).get("again") for trial in trials}
+    for trial in trials:
+        about = trial.user_attrs.get(_ATTRIBUTE, {})
+        if about.get("cut") and about["key"] not in known:
+            study.enqueue_trial(trial.params, user_attrs={_ATTRIBUTE: {"again": about["key"]}})
+
+
 def _ended(study: optuna.Study) -> list[TrialResult]:
     """Return the ended trials in the order in which they ended."""
     trials = [_to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
@@ -207,8 +228,9 @@ def _ended(study: optuna.Study) -> list[TrialResult]:
 def _to_result(trial: FrozenTrial) -> TrialResult:
     about = trial.user_attrs.get(_ATTRIBUTE, {})
     history = tuple(Rung(*entry) for entry in about.get("history", ()))
-    state = _NAMES[trial.state]
-    score = trial.values[0] if trial.values else None
+    state = "cut" if about.get("cut") else _NAMES[trial.state]
+    # Optuna has none of a pruned trial with several objectives, and of others that of the last step.
+    score = about.get("score", trial.values[0] if trial.values else None)
     return TrialResult(
         number=trial.number,
         key=about.get("key", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,13 +57,18 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
     """A process that stays warm from trial to trial and keeps its binned data."""
 
     def setup(self, config: dict[str, Any]) -> None:
+        begun = time.monotonic()
         table, recipe = ray.get(config[_JOB].ref)
         self._bench = Bench(table, recipe)
-        self.reset_config(config)
+        self._begin(config, begun)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._reports: Iterator[Report] = reports(new_config[_SPEC], self._bench)
+        self._begin(new_config, time.monotonic())
         return True
+
+    def _begin(self, config: dict[str, Any], since_s: float) -> None:
+        # Seconds that are left, not a moment of the driver's clock: hosts' clocks differ.
+        self._reports: Iterator[Report] = reports(config[_SPEC], self._bench, since_s=since_s)
 
     def step(self) -> dict[str, Any]:
         report = next(self._reports)
@@ -125,7 +131,7 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
             elif report.failure:
                 self._conductor.failed(key, report.failure)
             elif report.final:
-                self._conductor.finished(key, report.rung, report.files)
+                self._conductor.finished(key, report.rung, report.files, cut=report.cut)
             else:
                 self._conductor.stopped(key)
 

@@ -14,7 +14,7 @@ from raysearch.records import DatasetFacts, TrialResult
 from raysearch.tracking.names import MAX_PARAM, metric_key, text
 from raysearch.tracking.store import HEADLINE
 
-STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+STATUS = {"finished": "FINISHED", "stopped": "KILLED", "cut": "KILLED", "failed": "FAILED"}
 _MAX_REASON = 5000
 _MAX_SCHEMA = 65_535
 _TYPES = (
@@ -94,7 +94,7 @@ def trial_end_tags(result: TrialResult) -> list[Any]:
     from mlflow.entities import RunTag
 
     tags = {"raysearch.state": result.state, "raysearch.interrupted": "false"}
-    if result.state == "stopped":
+    if result.state in ("stopped", "cut"):
         tags["raysearch.stopped_at_step"] = str(result.rounds)
     if result.reason:
         tags["raysearch.reason"] = text(result.reason, _MAX_REASON)
@@ -109,7 +109,7 @@ def best_so_far(results: Iterable[TrialResult], objectives: Sequence[Objective] 
     points: list[Any] = []
     best: dict[str, float] = {}
     for step, result in enumerate(ended, start=1):
-        if result.score is not None and result.state == "finished":
+        if result.score is not None and result.has_model:
             for objective in objectives:
                 name = f"best_valid_{objective.metric}"
                 value = result.objectives.get(objective.word, result.score)

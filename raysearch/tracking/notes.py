@@ -73,7 +73,7 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
 
 def _untuned(result: StudyResult) -> str:
     """Return why the model is the library's defaults."""
-    tried = result.trials.get("finished", 0) + result.trials.get("stopped", 0)
+    tried = sum(count for state, count in result.trials.items() if state != "failed")
     if result.pareto:
         return "The trial that was picked from the Pareto front is the library's untuned default."
     if tried > 1:

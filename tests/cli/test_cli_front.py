@@ -68,7 +68,7 @@ def test_a_front_is_told_with_its_pick_and_the_way_to_another(capsys):
     assert "validation pinball loss: 1.1, 8.3 % below the untuned default's 1.2\n" in told
     assert "validation coverage gap: 0.02\n" in told  # a default of 0 leaves nothing to be below of
     assert "test coverage gap: 0.01, 90.0 % below the untuned default's 0.1\n" in told
-    assert "Pareto front: 3 of 30 finished trials" in told
+    assert "Pareto front: 3 of 30 trials with a model" in told
     lines = {line.split()[0]: line for line in told.splitlines() if line.strip()[:1].isdigit()}
     assert lines["7"].rstrip().endswith("picked") and lines["0"].rstrip().endswith("untuned default")
     assert "picked: trial 7, the knee of the front" in told

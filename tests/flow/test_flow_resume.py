@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 from pathlib import Path
 
@@ -141,3 +142,30 @@ def test_a_study_without_a_record_gets_one_where_a_store_is_named(study, table, 
     runs = mlflow.MlflowClient(store).search_runs(["1"], "tags.`raysearch.role` = 'trial'")
     assert len(runs) == 3
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+
+
+def test_a_trial_that_time_has_cut_is_a_model_and_a_resume_tries_it_in_full(
+    study, table, tmp_path, monkeypatch
+):
+    from mlflow import MlflowClient
+
+    from raysearch.study.limits import TimeLeft
+
+    promise, begun = TimeLeft.promise, itertools.count()
+    monkeypatch.setattr(TimeLeft, "promise", lambda *words: 0.0 if next(begun) == 1 else promise(*words))
+    fixed = "fixed: {num_boost_round: 60, learning_rate: 0.02}\n"
+    Path("own.yaml").write_text(f"parameters:\n  num_leaves: {{low: 4, high: 6}}\n{fixed}")
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    record = {"tracking__enabled": True, "tracking__uri": store}
+    first = study(table, search__space="own.yaml", search__trials=3, **record)
+    assert dict(first.result.trials) == {"finished": 3, "stopped": 0, "cut": 1, "failed": 0}
+    cut = first.trials[1]
+    assert (cut.state, cut.rounds) == ("cut", 10) and cut.score is not None
+    assert set(first.leaderboard["state"]) == {"finished", "cut"}
+    run = MlflowClient(store).search_runs(["1"], "tags.`raysearch.state` = 'cut'")[0]
+    assert run.info.status == "KILLED" and run.data.tags["raysearch.stopped_at_step"] == "10"
+    more = resume("s", overrides={"search": {"trials": 4}})
+    again = more.trials[4]
+    assert again.params == cut.params and again.state == "finished" and again.rounds > cut.rounds
+    assert again.score < cut.score
+    assert len(resume("s", overrides={"search": {"trials": 5}}).trials) == 6

@@ -117,7 +117,7 @@ def test_scores_after_fewer_rounds_are_not_ranked_with_final_ones() -> None:
 def test_the_best_so_far_is_that_of_a_finished_trial() -> None:
     trials = (make_trial(0, 1.4), make_trial(1, 0.9, state="stopped"), make_trial(2, 1.2))
     plot = history(trials)
-    assert "1.4 at first, 1.2 at best" in plot.alt and "Hollow dots were stopped early" in plot.caption
+    assert "1.4 at first, 1.2 at best" in plot.alt and "Grey hollow dots were stopped early" in plot.caption
     assert "Hollow" not in history(trials[::2]).caption
     axes = Sheet(2.0).axes(1, 0.5, 4, 1)
     _draw_best(axes, np.arange(4), np.array([np.inf, 1.4, np.inf, 1.2]), 2.0)

@@ -270,12 +270,12 @@ def test_scores_are_compared_only_with_those_after_as_many_rounds(tmp_path):
 def test_a_trial_is_told_when_to_end_so_that_it_is_heard(tmp_path):
     for place in "abc":
         (tmp_path / place).mkdir()
-    assert propose(begin(tmp_path / "a", limits(9))).until_s == math.inf
+    assert propose(begin(tmp_path / "a", limits(9))).left_s == math.inf
     ahead = {"deadline_s": time.monotonic() + 100, "refit_most_s": 20.0}
     plain = propose(begin(tmp_path / "b", limits(9, **ahead)))
-    assert plain.until_s == pytest.approx(time.time() + 98, abs=1)
+    assert plain.left_s == pytest.approx(98, abs=1)
     kept = propose(begin(tmp_path / "c", limits(9, refit_scale=1.0, **ahead)))
-    assert kept.until_s == pytest.approx(time.time() + 78, abs=1)  # nothing tells yet how long refits take
+    assert kept.left_s == pytest.approx(78, abs=1)  # nothing tells yet how long refits take
 
 
 def test_no_trial_begins_that_could_not_end(tmp_path):
@@ -288,3 +288,38 @@ def test_no_trial_begins_that_could_not_end(tmp_path):
     study.conductor.finished(second.key, rung(10, 2.0))
     assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "time")
     assert len(study.ledger.results) == 2
+
+
+def test_a_trial_that_was_cut_is_a_model_but_not_one_of_those_asked_for(tmp_path):
+    study = begin(tmp_path, limits(2, patience=2))
+    finish(study, 2.0)
+    for score in (1.0, 3.0, 4.0):
+        spec = propose(study)
+        study.conductor.finished(spec.key, rung(10, score), {"model": b"of 10 rounds"}, cut=True)
+    cut = study.ledger.results[1]
+    assert study.conductor.best == cut and (cut.state, cut.score, cut.rounds) == ("cut", 1.0, 10)
+    assert study.kept.get(cut.key) == {"model": b"of 10 rounds"}
+    assert (study.conductor.wants(), study.conductor.stopped_by) == ("more", ""), "nor trials, nor patience"
+    finish(study, 5.0)
+    assert study.conductor.stopped_by == "trials"
+
+
+def test_what_was_promised_to_running_trials_outlasts_refits_that_grow(tmp_path, monkeypatch):
+    study = begin(tmp_path, limits(9, refit_scale=1.0, refit_most_s=60.0, deadline_s=time.monotonic() + 50))
+    first = propose(study)
+    monkeypatch.setattr(study.ledger, "started_s", lambda number: time.time() - 1)
+    study.conductor.finished(first.key, rung(40, 2.0))
+    long = propose(study)  # told to be back about a second before the deadline
+    slow = propose(study)
+    monkeypatch.setattr(study.ledger, "started_s", lambda number: time.time() - 55)
+    study.conductor.finished(slow.key, rung(40, 1.0))
+    assert study.conductor.refit_s > 50 and not study.conductor.halted
+    study.conductor.finished(long.key, rung(40, 3.0))
+    assert study.conductor.halted and study.conductor.stopped_by == "time"
+
+
+def test_an_interrupt_is_not_taken_for_the_end_of_time(tmp_path):
+    study = begin(tmp_path, limits(9, deadline_s=time.monotonic() - 1))
+    assert study.conductor.halted and study.conductor.stopped_by == "time"
+    study.conductor.interrupt()
+    assert study.conductor.halted and study.conductor.stopped_by == "interrupt"

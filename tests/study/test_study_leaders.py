@@ -147,3 +147,16 @@ def test_on_ray_several_objectives_find_bit_for_bit_what_the_inline_twin_finds(t
     assert there.conductor.best.number == here.conductor.best.number
     assert there.kept.get(there.conductor.best.key) == here.kept.get(here.conductor.best.key)
     assert left_behind(local_ray) == []
+
+
+def test_with_several_objectives_a_trial_that_was_cut_may_stand_on_the_front(tmp_path):
+    study = Study(tmp_path)
+    study.finish(2.0, 0.3)
+    spec = propose(study)
+    cut = Rung(8, 1.0, {}, dict(zip(WORDS, (1.0, 0.1), strict=True)))
+    study.conductor.finished(spec.key, cut, {"model.txt": b"x"}, cut=True)
+    assert study.conductor.best.key == spec.key and study.kept.get(spec.key)
+    again = Study(tmp_path)
+    assert again.conductor.best == study.conductor.best
+    spec = propose(again)  # TPE takes a pruned trial without values
+    assert spec.fit_params == study.ledger.results[1].fit_params

@@ -299,3 +299,38 @@ def test_importance_is_silent_where_all_trials_score_alike(tmp_path):
     for _ in range(6):
         end(ledger, accept(ledger, space), "finished", rung(4, 1.0))
     assert all(share == share for share in parameter_importance(ledger.study).values())
+
+
+def test_a_trial_that_was_cut_is_pruned_to_optuna_and_is_tried_once_more_by_each_resume(tmp_path, database):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space, database=database)
+    end(ledger, accept(ledger, space), "finished", rung(20, 2.0))
+    cut = accept(ledger, space)
+    ledger.report(cut.number, rung(10, 1.5))
+    # The best rounds may lie before a rung: Optuna's value of it would be the later one.
+    ledger.tell(result_of(ledger, cut, "cut", 1.2, (rung(8, 1.2), rung(10, 1.5))))
+    seen = optunas_view(tmp_path, database)[1]
+    assert seen.state == TrialState.PRUNED and seen.params == cut.params
+    for _ in range(2):
+        resumed = open_ledger(tmp_path, space, database=database)
+    told = resumed.results[1]
+    assert (told.state, told.score, told.key) == ("cut", 1.2, cut.key)
+    again, other = accept(resumed, space), accept(resumed, space)
+    assert again.params == cut.params and again.fit_params == cut.fit_params and again.key != cut.key
+    assert other.params != cut.params, "once, however often the study is opened"
+    end(resumed, again, "finished", rung(40, 1.0))
+    end(resumed, other, "finished", rung(40, 3.0))
+    assert accept(open_ledger(tmp_path, space, database=database), space).params != cut.params
+
+
+def test_a_trial_that_is_cut_again_is_tried_again(tmp_path):
+    space = small_space()
+    params = []
+    for number in range(3):
+        ledger = open_ledger(tmp_path, space)
+        if not number:
+            end(ledger, accept(ledger, space), "finished", rung(20, 2.0))
+        cut = accept(ledger, space)
+        ledger.tell(result_of(ledger, cut, "cut", 1.0, (rung(8, 1.0),)))
+        params.append(cut.params)
+    assert params[0] == params[1] == params[2]
