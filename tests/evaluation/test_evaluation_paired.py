@@ -83,7 +83,9 @@ def test_blocks_are_known_by_their_values_whatever_the_order_of_rows():
     assert first.limits == pytest.approx(again.limits)
 
 
-@pytest.mark.parametrize(("blocks", "each"), [(200, 1), (5000, 1), (10, 60), (40, 25)])
+@pytest.mark.parametrize(
+    ("blocks", "each"), [(200, 1), pytest.param(5000, 1, marks=pytest.mark.slow), (10, 60), (40, 25)]
+)
 def test_compare_covers_the_true_gain(blocks, each):
     """Rows of a block share their gain; the 95 % interval holds the true one in about 95 % of the cases."""
     rng = np.random.default_rng(1)

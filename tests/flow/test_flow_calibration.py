@@ -23,6 +23,7 @@ def noisy(rows, seed=0):
     return frame.assign(store=rng.choice(["n", "s"], rows), demand=x[:, 0] + rng.normal(size=rows))
 
 
+@pytest.mark.slow
 def test_exchangeable_rows_are_covered_as_claimed_where_they_were_not(study):
     found = {"auto": [], "none": []}
     for seed in range(4):

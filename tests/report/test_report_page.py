@@ -383,6 +383,7 @@ def test_when_times_are_odd_then_the_rows_are_still_drawn(kind) -> None:
     assert ("sorted by the median forecast" in plot.alt) == (kind in ("text", "far"))
 
 
+@pytest.mark.slow
 def test_when_the_study_is_large_then_page_and_time_are_bounded(tmp_path) -> None:
     material = make_material(300_000, 500, 16)
     started = time.perf_counter()

@@ -66,6 +66,7 @@ def test_nobody_there_is_told_within_five_seconds(host):
     assert "--no-tracking" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_listener_that_never_answers_is_told_within_five_seconds():
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
