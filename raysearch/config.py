@@ -14,6 +14,7 @@ from raysearch.config_layers import given_flags, overlay, parse_settings, read_f
 from raysearch.config_rules import (
     ENGINES,
     MODELS,
+    SAMPLERS,
     SCHEDULERS,
     SPLITS,
     TRANSFORMS,
@@ -32,6 +33,7 @@ from raysearch.shipped import shipped
 __all__ = [
     "ENGINES",
     "MODELS",
+    "SAMPLERS",
     "SCHEDULERS",
     "SPLITS",
     "TRANSFORMS",
@@ -110,6 +112,7 @@ class SearchConfig:
     max_predict_ms: float | None = None
     objective: str = "pinball"
     pick: str | None = None
+    sampler: str = "tpe"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ TRANSFORMS = ("auto", "none", "log", "log1p", "asinh", "change")
 SPLITS = ("auto", "random", "time", "group")
 WINDOWS = ("expanding", "sliding", "both")
 SCHEDULERS = ("asha", "median", "none")
+SAMPLERS = ("tpe", "random")
 CALIBRATIONS = ("auto", "marginal", "steady", "width", "group", "time", "none")
 ENGINES = ("ray", "inline")
 LEDGER_VARIABLE = "RAYSEARCH_LEDGER"  # the ledger's address, where it must not be kept or shown
@@ -245,6 +246,7 @@ def window_steps(window: str) -> int | None:
 def _check_search(search: SearchConfig, problems: Problems) -> None:
     _check_choice("search.model", search.model, MODELS, problems)
     _check_choice("search.scheduler", search.scheduler, SCHEDULERS, problems)
+    _check_choice("search.sampler", search.sampler, SAMPLERS, problems)
     _check_choice("search.calibrate", search.calibrate, CALIBRATIONS, problems)
     check_levels(search.levels, problems)
     _check_objective(search, problems)

@@ -88,11 +88,18 @@ def dominates(one: TrialResult, other: TrialResult) -> bool:
     return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 
+def with_models(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
+    """Return the trials with a model, without those that were cut and had all their time when tried anew."""
+    told = [trial for trial in trials if trial.has_model]
+    again = {trial.again for trial in told}
+    return tuple(trial for trial in told if trial.key not in again)
+
+
 def front(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
     """Return the trials with a model that no other dominates, the best by the first objective first."""
     told: list[TrialResult] = []
-    for trial in trials:
-        if trial.has_model and trial.objectives:
+    for trial in with_models(trials):
+        if trial.objectives:
             told = joined(told, trial)
     return tuple(sorted(told, key=_order))
 

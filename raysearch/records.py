@@ -112,12 +112,14 @@ class Rung:
         step: boosting rounds done.
         metrics: flat names, in the target's original units, e.g. {"valid_pinball_loss_avg": 0.9}.
         objectives: value by objective's word, e.g. {"pinball": 0.9}; the score is the first one's.
+        seconds: that it has taken so far, binning and scoring included; 0: not known.
     """
 
     step: int
     score: float
     metrics: Mapping[str, float]
     objectives: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class TrialResult:
         history: scores at the rungs.
         objectives: final value by objective's word, in the order asked for; empty when failed.
         started_s, ended_s: seconds since the epoch.
+        again: key of the trial that was cut and whose parameters this one tries anew; empty: none.
     """
 
     number: int
@@ -156,6 +159,7 @@ class TrialResult:
     reason: str = ""
     default: bool = False
     objectives: Mapping[str, float] = field(default_factory=dict)
+    again: str = ""
 
     @property
     def has_model(self) -> bool:
@@ -164,7 +168,7 @@ class TrialResult:
 
     @property
     def counts(self) -> bool:
-        """Whether it is one of the trials asked for: one that was cut is tried again by a resume."""
+        """Whether it is one of the trials asked for: one that was cut is tried once more by a resume."""
         return self.state in ("finished", "stopped")
 
     @property

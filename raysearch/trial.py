@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class TrialSpec:
         bar: the best score so far; a trial that ends below it sends its model along.
         default: the library's untuned defaults; sends its model along in any case, and has all its rounds.
         left_s: seconds after which it ends, cut, with the rounds that served best so far.
+        sent_s: when it was sent, on the driver's ``time.time``.
     """
 
     number: int
@@ -40,6 +41,7 @@ class TrialSpec:
     bar: float = float("inf")
     default: bool = False
     left_s: float = float("inf")
+    sent_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def run_trial(
     Raises:
         TrialError: when a score is not finite, or at the end all levels are alike.
     """
-    until_s = (time.monotonic() if since_s is None else since_s) + spec.left_s
+    started_s = time.monotonic()
+    until_s = (started_s if since_s is None else since_s) + spec.left_s
     for fold in range(bench.trainings):
         if given_up and given_up():
             return
@@ -127,7 +130,8 @@ def run_trial(
         raw, done = (looks.raw, looks.rounds) if best and looks else (fit.predict_watched(), fit.rounds)
         if ended:
             bench.refuse_collapsed(raw)
-        yield Stand(bench.score(raw, done), raw, ended, cut), fit
+        rung = bench.score(raw, done)
+        yield Stand(replace(rung, seconds=time.monotonic() - started_s), raw, ended, cut), fit
         if ended:
             return
 
@@ -155,7 +159,7 @@ class Report:
 
     rung: Rung | None = None
     final: bool = False
-    files: Mapping[str, bytes] | None = None
+    files: Mapping[str, bytes] | None = field(default=None, repr=False)  # Tune writes out what it gets
     failure: str = ""
     cut: bool = False
 

@@ -198,6 +198,7 @@ BUDGET_FLAGS = (
         parse_duration,
     ),
     Flag("--patience", "search.patience", int, "End after so many trials without gain", _SEARCH),
+    Flag("--sampler", "search.sampler", str, "What proposes trials: tpe or random (tpe)", _SEARCH),
     Flag(
         "--scheduler",
         "search.scheduler",

@@ -21,8 +21,9 @@ from raysearch.errors import resume_command
 from raysearch.flow.check import Plan
 from raysearch.flow.study import Study, StudyRow, plain
 from raysearch.objectives import titles
+from raysearch.outcome import untuned
 from raysearch.records import Comparison, Evaluation, Interval, StudyResult, TrialResult
-from raysearch.report.verdict import miss_words, side_words, untuned
+from raysearch.report.verdict import miss_words, side_words
 from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, ensemble_words, p_words, points, span
 from raysearch.report.wording import number as number
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -198,7 +199,8 @@ def _row(place: Any, name: str) -> StudyRow | None:
     scores = [r.score for r in results if r.has_model and r.score is not None]
     asked = about.config["search"]["trials"]
     good = sum(r.counts for r in results)
-    ended = _is_done(read_result(paths.result), good, asked)
+    states: Counter[str] = Counter(result.state for result in results)
+    ended = _is_done(read_result(paths.result), states, asked)
     state = "running" if place.is_locked(name) else "done" if ended else "unfinished"
     return StudyRow(
         name=name,
@@ -213,13 +215,14 @@ def _row(place: Any, name: str) -> StudyRow | None:
     )
 
 
-def _is_done(result: Mapping[str, Any] | None, good: int, asked: int | None) -> bool:
+def _is_done(result: Mapping[str, Any] | None, states: Mapping[str, int], asked: int | None) -> bool:
     """Tell whether the study's last run came to its end; an earlier one's result does not count."""
     if result is None or result.get("stopped_by") == "interrupt":
         return False
     told = result.get("trials", {})
-    if good != told.get("finished", 0) + told.get("stopped", 0):
+    if any(states.get(state, 0) != told.get(state, 0) for state in ("finished", "stopped", "cut")):
         return False
+    good = states.get("finished", 0) + states.get("stopped", 0)
     return result.get("stopped_by") != "trials" or asked is None or good >= asked
 
 

@@ -30,8 +30,9 @@ from raysearch.study.cluster import Cluster, connected
 from raysearch.study.conductor import Conductor, Watcher
 from raysearch.study.home import Home
 from raysearch.study.kept import KeptModels
-from raysearch.study.ledger import Ledger, forget, make_sampler, open_storage
+from raysearch.study.ledger import Ledger, forget, open_storage
 from raysearch.study.limits import Limits
+from raysearch.study.sampler import make_sampler
 from raysearch.tracking import (
     StudyInfo,
     Tracker,
@@ -175,9 +176,12 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                 ledger = _open_ledger(job)
                 check_pick(job, ledger.results)
                 conductor = _conductor(job, ledger, (tracker, display))
+                tracker.prepare()
             with _connected(job, conductor, display) as cluster:
                 with no_interrupt_lost():
                     _start_record(tracker, _info(job), begins)
+                    if not job.picks_only:
+                        ledger.try_cut_again()
                     tracker.reconcile(ledger.results, ledger.release_lost())
                     place = _begins(job, ledger, tracker, cluster)
                 _search(job, conductor, ledger, place, (cluster, display))
@@ -212,8 +216,9 @@ def _start_record(tracker: Tracker, info: StudyInfo, begin: Callable[[], None]) 
 
 def _open_ledger(job: Job) -> Ledger:
     storage = open_storage(job.paths.ledger, job.config.study.ledger)
+    search = job.config.search
     ledger = Ledger.open(storage, job.about.ledger_name, job.space, len(job.config.objectives))
-    ledger.use_sampler(make_sampler(job.space, job.config.search.seed, ledger.begun))
+    ledger.use_sampler(make_sampler(job.space, search.seed, ledger.begun, search.sampler))
     return ledger
 
 
@@ -274,7 +279,7 @@ def _search(
             from raysearch.study.ray_engine import run_on_ray
 
             where = (cluster, job.config.compute)
-            run_on_ray(conductor, ledger.study, job.space, (table, recipe), where)
+            run_on_ray(conductor, ledger, job.space, (table, recipe), where)
     display.search_ends("pick" if job.picks_only else conductor.stopped_by)
 
 

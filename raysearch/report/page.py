@@ -13,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from raysearch.objectives import titles
+from raysearch.outcome import untuned
 from raysearch.records import Comparison, Evaluation
 from raysearch.report import (
     plots_forecast,
@@ -29,7 +30,7 @@ from raysearch.report.scales import searched_in_logs
 from raysearch.report.sections_slices import group_scores, rival_sections, slice_sections
 from raysearch.report.slice_files import write_slices
 from raysearch.report.tables import replacing
-from raysearch.report.verdict import untuned, verdict
+from raysearch.report.verdict import verdict
 from raysearch.report.wording import (
     NO_GAIN_INTERVAL,
     claimed,
@@ -274,8 +275,8 @@ def _search_sections(material: ReportMaterial) -> Iterator[Section]:
     yield Section(
         "leaderboard",
         "Rank table",
-        f"The score is the {material.measure} on the validation rows; lower is better. Only trials that "
-        "trained all their rounds are ranked.",
+        f"The score is the {material.measure} on the validation rows; lower is better. Trials that "
+        "were stopped early are not ranked.",
         tables=_some(tables.ranking(trials), tables.failures(trials)),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from raysearch.errors import resume_command
 from raysearch.objectives import titles
+from raysearch.pareto import with_models
 from raysearch.records import TrialResult
 from raysearch.report.canvas import BLUE, GREY, INK, MUTED, ORANGE, PAPER, Plot, Sheet, legend, number_ticks
 from raysearch.report.material import ReportMaterial
@@ -80,7 +81,7 @@ def front_table(material: ReportMaterial) -> Table:
 def front_plot(material: ReportMaterial) -> Plot | None:
     """Each trial with a model by the first objective and each of the others, with the front as a line."""
     result = material.result
-    told = [trial for trial in material.trials if trial.has_model and trial.objectives]
+    told = [trial for trial in with_models(material.trials) if trial.objectives]
     others = list(titles(result.objectives).items())[1 : 1 + _MOST_PANELS]
     if not told:
         return None

@@ -37,7 +37,7 @@ _HOLLOW = " Grey hollow dots were stopped early: their score is that after fewer
 
 
 def history(trials: Sequence[TrialResult], measure: str = "average pinball loss") -> Plot | None:
-    """Score by trial, with the best so far among those that trained all their rounds.
+    """Score by trial, with the best so far among those that were not stopped early.
 
     Args:
         measure: what the score is called.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from raysearch.pareto import with_models
 from raysearch.records import TrialResult
 from raysearch.report.wording import number
 
@@ -35,17 +36,18 @@ class ParameterScale:
 
 
 def scored(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
-    """Return the trials that have a score: those with a model, best first, then those stopped early.
+    """Return the trials that have a score: those with a model, best first, then the others.
 
     Scores after fewer rounds cannot be ranked with final ones. Ties stand in order of number.
     """
     told = [trial for trial in trials if trial.score is not None and math.isfinite(trial.score)]
-    return tuple(sorted(told, key=lambda trial: (not trial.has_model, trial.score, trial.number)))
+    first = {trial.key for trial in with_models(told)}
+    return tuple(sorted(told, key=lambda trial: (trial.key not in first, trial.score, trial.number)))
 
 
 def ranked(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
     """Return the trials that have a model and a score, best first."""
-    return tuple(trial for trial in scored(trials) if trial.has_model)
+    return scored(with_models(trials))
 
 
 def searched_in_logs(config: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:

@@ -54,7 +54,7 @@ class Table:
 
 
 def write_leaderboard(trials: Iterable[TrialResult], path: Path) -> None:
-    """Write all trials as CSV in UTF-8: finished ones by rank, then those stopped early, then the others."""
+    """Write all trials as CSV in UTF-8: those with a model by rank, then the others with a score."""
     trials = tuple(trials)
     names, words = _param_names(trials), _other_words(trials)
     told = scored(trials)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from raysearch.metrics import interval_pairs
-from raysearch.records import Evaluation, Interval, StudyResult
+from raysearch.records import Evaluation, Interval
 
 LEAST_ROWS = 20  # of a group: fewer can hardly contradict what is claimed, so they get no verdict
 _CHANCE = 0.05  # level of the test
@@ -118,17 +118,3 @@ def side_words(evaluation: Evaluation, interval: Interval, transformed: bool) ->
         f"{told} Trees do not carry a trend on; where there is one, consider forecasting the change: "
         "--transform log with --anchor, or differences."
     )
-
-
-def untuned(result: StudyResult) -> str:
-    """Return in a sentence that the model is the library's defaults and why; "" where it is not."""
-    blended = result.ensemble is not None and len(result.ensemble.weights) > 1
-    if not result.best.default or blended:  # with other trials it is more than the defaults
-        return ""
-    if result.trials.get("finished", 0) == 1 and not result.trials.get("stopped", 0):
-        if result.stopped_by == "time":
-            return "Only the untuned default had time to finish; nothing was tuned: give more time."
-        return "Only the untuned default finished; nothing was tuned."
-    if result.pareto:
-        return "The trial that was picked from the Pareto front is the library's untuned default."
-    return "No setting beat the library's defaults: the model is the defaults."

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from raysearch.objectives import titles
+from raysearch.outcome import untuned
 from raysearch.records import Comparison, Ensemble, Interval
 from raysearch.report.material import ReportMaterial
-from raysearch.report.verdict import miss_words, side_words, untuned, verdict
+from raysearch.report.verdict import miss_words, side_words, verdict
 
 DASH = "–"
 _PLAIN_BELOW = 1e9  # a figure from here on is told in powers of ten

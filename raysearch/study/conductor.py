@@ -102,10 +102,14 @@ class Conductor:
 
     @property
     def _too_late(self) -> bool:
-        """Tell whether a trial that began now would have less time than the quickest that has finished."""
-        return math.isfinite(self._quickest_s) and self._quickest_s > self._time.of_next_s(
-            self.leading, self.default
-        )
+        """Tell whether a trial that began now would have less time than the quickest that has finished.
+
+        Where none has, trials begin as long as there is time at all.
+        """
+        left = self._time.of_next_s(self.leading, self.default)
+        if math.isfinite(self._quickest_s):
+            return self._quickest_s > left
+        return left <= 0 and bool(self._running or self.ended)
 
     def interrupt(self) -> None:
         """End the search as soon as possible; may be called from a signal handler."""
@@ -133,6 +137,7 @@ class Conductor:
             self._leaders.bar(kind_of(proposal.model, proposal.params)),
             proposal.default,
             self._time.promise(proposal.key, self.leading, self.default),
+            time.time(),
         )
 
     def reached(self, key: str, rung: Rung) -> bool:
@@ -166,13 +171,14 @@ class Conductor:
             self.failed(key, _not_finite(rung))
             return
         proposal, history = self._running[key], self._history[key]
-        if not any(earlier.step == rung.step for earlier in history):
-            history.append(rung)
-            self._ledger.report(proposal.number, rung)
-            self._seen.setdefault(rung.step, {})[key] = rung.score
         if files is not None:
             self._kept.put(key, files)
-        self._end(proposal, "cut" if cut else "finished", rung)
+        with self._ledger.together():
+            if not any(earlier.step == rung.step for earlier in history):
+                history.append(rung)
+                self._ledger.report(proposal.number, rung)
+                self._seen.setdefault(rung.step, {})[key] = rung.score
+            self._end(proposal, "cut" if cut else "finished", rung)
 
     def stopped(self, key: str) -> None:
         """Note that a trial was stopped at its last rung, or given up where it was not told to stop."""
@@ -242,7 +248,8 @@ class Conductor:
         self._running.pop(proposal.key)
         self._time.ended(proposal.key)
         self._stopping.pop(proposal.key, None)
-        now = time.time()
+        last = rung or (history[-1] if history else None)
+        ended_s, begun_s = time.time(), self._ledger.started_s(proposal.number)
         result = TrialResult(
             number=proposal.number,
             key=proposal.key,
@@ -254,11 +261,13 @@ class Conductor:
             rounds=rung.step if rung else (history[-1].step if history else 0),
             metrics=rung.metrics if rung else {},
             history=history,
-            started_s=self._ledger.started_s(proposal.number),
-            ended_s=now,
+            # As the worker has measured it: one that had to start first is no slower trial.
+            started_s=ended_s - last.seconds if last and last.seconds else begun_s,
+            ended_s=ended_s,
             reason=reason,
             default=proposal.default,
             objectives=rung.objectives if rung else {},
+            again=proposal.again,
         )
         self._ledger.tell(result)
         self._count(result)

@@ -18,8 +18,10 @@ def run_inline(
     bench = Bench(table, recipe)
     try:
         while conductor.wants() == "more" and not conductor.halted:
-            trial = ledger.ask()
-            _run_one(conductor, conductor.start(trial, space.suggest(trial)), bench)
+            with ledger.together():
+                trial = ledger.ask()
+                spec = conductor.start(trial, space.suggest(trial))
+            _run_one(conductor, spec, bench)
     finally:
         conductor.release()
 

@@ -38,7 +38,11 @@ class Leaders:
         self.best: TrialResult | None = None
 
     def add(self, result: TrialResult) -> bool:
-        """Take in a finished trial; return whether it is a gain: a better score, or a place on the front."""
+        """Take in a finished trial; return whether it is a gain: a better score, or a place on the front.
+
+        One that tries anew what was cut takes its place.
+        """
+        self._forget(result.again)
         if self._pick is None:
             gain = self.best is None or (result.score or 0) < (self.best.score or 0)
             self.best = result if gain else self.best
@@ -52,6 +56,14 @@ class Leaders:
         self._front = joined(self._front, result)
         self.best = choose([*self._front, *self._asked], self._pick)[0]
         return self._front[-1] is result
+
+    def _forget(self, key: str) -> None:
+        """Leave out a trial that was cut, now that its parameters had the time they need."""
+        for known in (self._ranked, self._front, self._asked):
+            known[:] = [one for one in known if one.key != key]
+        self._kinds = {kind: one for kind, one in self._kinds.items() if one.key != key}
+        if self.best and self.best.key == key:
+            self.best = self._ranked[0] if self._ranked else None
 
     def bar(self, kind: Hashable) -> float:
         """Return the score below which a trial of a kind sends its model along; any may end on a front."""

@@ -11,7 +11,8 @@ import logging
 import time
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext as nothing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from raysearch.records import Rung, TrialResult
 from raysearch.space import SearchSpace
+from raysearch.study.journal import Journal
 from raysearch.study.storage import open_storage as open_storage
 from raysearch.study.storage import open_storage_to_read as open_storage_to_read
 from raysearch.study.storage import storage_errors_told
@@ -46,19 +48,7 @@ class Proposal:
     model: str
     fit_params: Mapping[str, Any]
     default: bool
-
-
-def make_sampler(space: SearchSpace, seed: int, begun: int) -> optuna.samplers.BaseSampler:
-    """Return TPE. A study that goes on after ``begun`` trials must not draw the first numbers again."""
-    with warnings.catch_warnings():
-        # `group` is what lets TPE model conditional parameters; it is marked experimental.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=(seed + 1_000_003 * begun) % 2**32,
-            multivariate=True,
-            group=space.conditional,
-            constant_liar=True,
-        )
+    again: str = ""
 
 
 class Ledger:
@@ -74,8 +64,6 @@ class Ledger:
     @classmethod
     def open(cls, storage: BaseStorage, name: str, space: SearchSpace, objectives: int = 1) -> Ledger:
         """Open the study ``name``, making it where it is new: its first trials are then the defaults.
-
-        Parameters for which an earlier run had no time are in the queue again, as new trials.
 
         Args:
             objectives: how many numbers a trial is scored by; all are minimised.
@@ -96,7 +84,6 @@ class Ledger:
             begun = sum(bool(about.get("start")) for about in attributes)
             for params in space.start_points()[begun:]:
                 study.enqueue_trial(params, user_attrs={_ATTRIBUTE: {"start": True}})
-            _enqueue_cut(study)
             return cls(study, space)
 
     @property
@@ -129,6 +116,27 @@ class Ledger:
             t.user_attrs[_ATTRIBUTE]["key"] for t in waiting if "key" in t.user_attrs.get(_ATTRIBUTE, {})
         )
 
+    def try_cut_again(self) -> None:
+        """Put the parameters of trials that were cut in the queue, each once, behind all that waits.
+
+        They are new trials: Optuna opens none again that has ended.
+        """
+        again = {result.again for result in self._results}
+        with storage_errors_told():
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+            again |= {trial.user_attrs.get(_ATTRIBUTE, {}).get("again", "") for trial in waiting}
+            for result in self._results:
+                if result.state == "cut" and not result.again and result.key not in again:
+                    about = {_ATTRIBUTE: {"again": result.key}}
+                    self._study.enqueue_trial(dict(result.params), user_attrs=about)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what is told inside at once, where the storage can: each write waits for the disk."""
+        storage = self._study._storage
+        with storage_errors_told(), storage.together() if isinstance(storage, Journal) else nothing():
+            yield
+
     def ask(self) -> optuna.Trial:
         """Open a trial: one that waits, else a new one."""
         with storage_errors_told():
@@ -151,6 +159,7 @@ class Ledger:
             model,
             attributes["fit_params"],
             attributes.get("default", False),
+            attributes.get("again", ""),
         )
 
     def started_s(self, number: int) -> float:
@@ -175,23 +184,27 @@ class Ledger:
         attributes.update(
             metrics=dict(result.metrics),
             history=[
-                [rung.step, rung.score, dict(rung.metrics), dict(rung.objectives)] for rung in result.history
+                [rung.step, rung.score, dict(rung.metrics), dict(rung.objectives), round(rung.seconds, 6)]
+                for rung in result.history
             ],
             objectives=dict(result.objectives),
             rounds=result.rounds,
             reason=result.reason,
+            started_s=result.started_s,
             ended_s=result.ended_s,
             score=result.score,
         )
-        if result.state == "cut":
-            attributes["cut"] = True
+        attributes["cut"] = result.state == "cut"
+        state = _STATES[result.state]
+        if attributes["cut"] and len(self._study.directions) > 1:
+            state = TrialState.FAIL  # TPE of Optuna 4 cannot do with a pruned trial of several objectives
         # Optuna takes a pruned trial's last report as its value.
         value: float | list[float] | None = result.score if result.state == "finished" else None
         if value is not None and len(self._study.directions) > 1:
             value = list(result.objectives.values())
         with storage_errors_told():
             trial.set_user_attr(_ATTRIBUTE, attributes)
-            self._study.tell(trial, value, state=_STATES[result.state])
+            self._study.tell(trial, value, state=state)
         del self._open[result.number]
         self._results.append(result)
 
@@ -209,16 +222,6 @@ class Ledger:
         return keys
 
 
-def _enqueue_cut(study: optuna.Study) -> None:
-    """Put the parameters of trials that were cut in the queue, each once; Optuna reopens no ended trial."""
-    trials = study.get_trials(deepcopy=False)
-    known = {trial.user_attrs.get(_ATTRIBUTE, {}).get("again") for trial in trials}
-    for trial in trials:
-        about = trial.user_attrs.get(_ATTRIBUTE, {})
-        if about.get("cut") and about["key"] not in known:
-            study.enqueue_trial(trial.params, user_attrs={_ATTRIBUTE: {"again": about["key"]}})
-
-
 def _ended(study: optuna.Study) -> list[TrialResult]:
     """Return the ended trials in the order in which they ended."""
     trials = [_to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
@@ -228,7 +231,8 @@ def _ended(study: optuna.Study) -> list[TrialResult]:
 def _to_result(trial: FrozenTrial) -> TrialResult:
     about = trial.user_attrs.get(_ATTRIBUTE, {})
     history = tuple(Rung(*entry) for entry in about.get("history", ()))
-    state = "cut" if about.get("cut") else _NAMES[trial.state]
+    cut = about.get("cut", False) and trial.state in (TrialState.PRUNED, TrialState.FAIL)
+    state = "cut" if cut else _NAMES[trial.state]
     # Optuna has none of a pruned trial with several objectives, and of others that of the last step.
     score = about.get("score", trial.values[0] if trial.values else None)
     return TrialResult(
@@ -247,6 +251,7 @@ def _to_result(trial: FrozenTrial) -> TrialResult:
         reason=about.get("reason", ""),
         default=about.get("default", False),
         objectives=about.get("objectives", {}),
+        again=about.get("again", ""),
     )
 
 

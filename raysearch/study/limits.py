@@ -71,8 +71,8 @@ class TimeLeft:
         deadline = self._limits.deadline_s
         if deadline is None:
             return False
-        refits = deadline - self.refits_s(leading, default)
-        return time.monotonic() >= max(refits, *self._promised.values(), -math.inf)
+        promised = min(deadline, max(self._promised.values(), default=-math.inf))
+        return time.monotonic() >= max(promised, deadline - self.refits_s(leading, default))
 
     def refits_s(self, leading: Sequence[TrialResult], default: TrialResult | None) -> float:
         """Return how many seconds to keep for refitting the leading trials and the default.

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import time
-from collections.abc import Iterator
 from typing import Any
 
-import optuna
 import pyarrow as pa
 import ray
 from ray import tune
@@ -16,17 +13,18 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from raysearch.bench import Bench, Recipe
+from raysearch.bench import Recipe
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
 from raysearch.space import SearchSpace
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor
 from raysearch.study.guard import Fault, process_left_alone
+from raysearch.study.ledger import Ledger
 from raysearch.study.loss import error_of, last_line, losses_survived, why_lost
-from raysearch.trial import Report, TrialSpec, reports
+from raysearch.study.worker import JOB, REPORT, SCORE, SPEC, SharedJob, TrialWorker
+from raysearch.trial import TrialSpec
 
-_SCORE, _REPORT, _SPEC, _JOB = "score", "report", "spec", "job"
 _RESTARTS = 2  # times that Tune's loop is begun anew after an error of its own, without a trial that ended
 
 
@@ -39,41 +37,6 @@ class _Halt(BaseException):
 
 class _GentleHaltError(Exception):
     """Leaves Tune's loop and lets it clean up: where the connection goes on, nothing may stay behind."""
-
-
-class _Job(str):
-    """The reference to the shared table and its recipe to a worker; a mere text to the files of Tune.
-
-    A reference that is pickled into a file, or with a class, stays in the object store until the driver ends.
-    """
-
-    ref: Any
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Job:
-        return self
-
-
-class TrialWorker(tune.Trainable):  # type: ignore[misc]
-    """A process that stays warm from trial to trial and keeps its binned data."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        begun = time.monotonic()
-        table, recipe = ray.get(config[_JOB].ref)
-        self._bench = Bench(table, recipe)
-        self._begin(config, begun)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config, time.monotonic())
-        return True
-
-    def _begin(self, config: dict[str, Any], since_s: float) -> None:
-        # Seconds that are left, not a moment of the driver's clock: hosts' clocks differ.
-        self._reports: Iterator[Report] = reports(config[_SPEC], self._bench, since_s=since_s)
-
-    def step(self) -> dict[str, Any]:
-        report = next(self._reports)
-        score = report.rung.score if report.rung else float("nan")
-        return {_SCORE: score, _REPORT: report, "done": report.final or bool(report.failure)}
 
 
 class _Local:
@@ -90,17 +53,19 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
     """
 
     def __init__(
-        self, conductor: Conductor, space: SearchSpace, study: optuna.Study, job: _Job, fault: Fault
+        self, conductor: Conductor, space: SearchSpace, ledger: Ledger, job: SharedJob, fault: Fault
     ) -> None:
+        study = ledger.study
         super().__init__(
             space=space.suggest,
-            metric=_SCORE,
+            metric=SCORE,
             mode="min",
             sampler=study.sampler,
             study_name=study.study_name,
             storage=study._storage,
         )
         self._conductor = conductor
+        self._ledger = ledger
         self._job = job
         self._fault = fault
         self.keys: dict[str, str] = {}
@@ -111,10 +76,11 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
             wish = self._conductor.wants()
             if wish != "more":
                 return Searcher.FINISHED if wish == "done" else None
-            params = super().suggest(trial_id)
-            spec = self._conductor.start(self._ot_trials.pop(trial_id), params)
+            with self._ledger.together():
+                params = super().suggest(trial_id)
+                spec = self._conductor.start(self._ot_trials.pop(trial_id), params)
             self.keys[trial_id] = spec.key
-            return {_SPEC: spec, _JOB: self._job}
+            return {SPEC: spec, JOB: self._job}
         return Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -125,7 +91,7 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
     ) -> None:
         with self._fault.noted():
             key = self.keys.pop(trial_id)
-            report = (result or {}).get(_REPORT)
+            report = (result or {}).get(REPORT)
             if error or report is None:
                 self._conductor.lost(key, self.errors.pop(trial_id, "its worker was lost"))
             elif report.failure:
@@ -157,7 +123,7 @@ class _RungScheduler(_Local, FIFOScheduler):  # type: ignore[misc]
     ) -> str:
         self._worked = True
         with self._fault.noted():
-            if self._conductor.reached(self._search.keys[trial.trial_id], result[_REPORT].rung):
+            if self._conductor.reached(self._search.keys[trial.trial_id], result[REPORT].rung):
                 return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)
 
@@ -181,7 +147,7 @@ class _Steps(_Local, tune.Callback):  # type: ignore[misc]
     def on_trial_complete(
         self, iteration: int, trials: list[Any], trial: tune.experiment.Trial, **info: Any
     ) -> None:
-        trial.last_result.pop(_REPORT, None)  # it can hold a whole model
+        trial.last_result.pop(REPORT, None)  # it can hold a whole model
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         idle = self._conductor.wants() == "done" and not self._conductor.running
@@ -198,7 +164,7 @@ class _Steps(_Local, tune.Callback):  # type: ignore[misc]
 
 def run_on_ray(
     conductor: Conductor,
-    study: optuna.Study,
+    ledger: Ledger,
     space: SearchSpace,
     job: tuple[pa.Table, Recipe],
     place: tuple[Cluster, ComputeConfig],
@@ -212,12 +178,12 @@ def run_on_ray(
     Raises:
         RaysearchError: when trials cannot be written down, no worker can start, or Tune itself fails.
     """
-    shared = _Job("the shared table")
+    shared = SharedJob("the shared table")
     shared.ref = ray.put(job)
     failures, ended = 0, -1
     while True:
         fault = Fault()
-        search = _LedgerSearch(conductor, space, study, shared, fault)
+        search = _LedgerSearch(conductor, space, ledger, shared, fault)
         try:
             _run_tune(conductor, search, fault, place)
         except Exception as error:
@@ -260,7 +226,7 @@ def _tuner(
     return tune.Tuner(
         worker,
         tune_config=tune.TuneConfig(
-            metric=_SCORE,
+            metric=SCORE,
             mode="min",
             search_alg=search,
             scheduler=_RungScheduler(conductor, search, fault),
@@ -283,5 +249,5 @@ def _tuner(
 
 
 def _trial_name(trial: tune.experiment.Trial) -> str:
-    spec: TrialSpec = trial.config[_SPEC]
+    spec: TrialSpec = trial.config[SPEC]
     return f"trial-{spec.number}-{spec.model}"

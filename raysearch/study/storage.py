@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from raysearch.addresses import hide_secrets, is_incomplete, without_secrets
 from raysearch.config_rules import LEDGER_VARIABLE
 from raysearch.errors import StudyError
+from raysearch.study.journal import Journal
 
 
 def open_storage(journal: Path, database: str | None) -> BaseStorage:
@@ -25,7 +26,7 @@ def open_storage(journal: Path, database: str | None) -> BaseStorage:
     if database is None:
         try:
             _mend_journal(journal)
-            return JournalStorage(JournalFileBackend(str(journal.absolute())))
+            return Journal(str(journal.absolute()))
         except (OSError, ValueError, KeyError) as error:
             raise StudyError(f"ledger: {journal} cannot be read: {_first_line(error)}") from None
     try:

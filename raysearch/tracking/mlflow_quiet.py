@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import os
 import threading
@@ -22,10 +24,33 @@ _WHILE_OPEN = {
 }
 
 
-def load_mlflow() -> Any:
-    """Import MLflow (1 to 2 s the first time) with telemetry off and only its warnings shown."""
+def begin_to_load(with_database: bool) -> threading.Thread:
+    """Import MLflow on a thread of its own, while this one waits for something else.
+
+    Args:
+        with_database: also what it needs for a store that is a database.
+    """
+    _set_before_import()  # here: another process may be started meanwhile, with a copy of the surroundings
+    modules = ["mlflow", *["mlflow.store.tracking.sqlalchemy_store"] * with_database]
+    thread = threading.Thread(target=_import, args=(modules,), name="raysearch-mlflow", daemon=True)
+    thread.start()
+    return thread
+
+
+def _import(modules: list[str]) -> None:
+    with contextlib.suppress(Exception):  # it is told where MLflow is used
+        for module in modules:
+            importlib.import_module(module)
+
+
+def _set_before_import() -> None:
     for name, value in _BEFORE_IMPORT.items():
         os.environ.setdefault(name, value)
+
+
+def load_mlflow() -> Any:
+    """Import MLflow (1 to 2 s the first time) with telemetry off and only its warnings shown."""
+    _set_before_import()
     import mlflow
 
     for logger in ("mlflow", "alembic"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from raysearch.addresses import hide_secrets, without_secrets
 from raysearch.errors import TrackingError
 from raysearch.records import StudyResult, TrialResult
 from raysearch.tracking.address import WITHOUT
-from raysearch.tracking.mlflow_quiet import SETTINGS
+from raysearch.tracking.mlflow_quiet import SETTINGS, begin_to_load
 from raysearch.tracking.preflight import check_reachable
 from raysearch.tracking.store import open_store, refused
 from raysearch.tracking.study_run import StudyRun, open_study_run
@@ -38,6 +39,11 @@ class MLflowTracker:
         self._study: StudyRun | None = None
         self._trials: TrialRuns | None = None
         self._writer: Writer | None = None
+        self._loading: threading.Thread | None = None
+
+    def prepare(self) -> None:
+        """Begin to import MLflow, on a thread of its own."""
+        self._loading = begin_to_load(not self._uri.startswith("http"))
 
     def study_started(self, info: StudyInfo) -> None:
         """Open the study's run, or open it again.
@@ -45,6 +51,8 @@ class MLflowTracker:
         Raises:
             TrackingError: the store cannot be used; nothing is left RUNNING.
         """
+        if self._loading is not None:
+            self._loading.join()
         check_reachable(self._uri)
         SETTINGS.hold()
         try:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 
 from raysearch.objectives import titles
+from raysearch.outcome import untuned
 from raysearch.records import Interval, StudyResult, TrialResult
 from raysearch.tracking.tracker import StudyInfo
 
@@ -53,8 +54,8 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
         f"({_confidence(interval, evaluation.blocks)})"
         for interval in evaluation.intervals
     ]
-    if best.default:
-        lines.append(f"- {_untuned(result)}")
+    if same := untuned(result):
+        lines.append(f"- {same}")
     elif result.comparison is not None:
         gain, limits = result.comparison.gain_percent, result.comparison.limits
         told = f"95 % interval {limits[0]:+.1f} to {limits[1]:+.1f}" if limits else _NO_INTERVAL
@@ -69,18 +70,6 @@ def note_at_end(info: StudyInfo, result: StudyResult, model_uri: str | None) -> 
         lines.append(f"Serve: `mlflow models serve -m {model_uri} --env-manager local`")
     lines += ["", f"Continue: `{info.resume_command}`", "", "---", "", note_at_start(info)]
     return "\n".join(lines)
-
-
-def _untuned(result: StudyResult) -> str:
-    """Return why the model is the library's defaults."""
-    tried = sum(count for state, count in result.trials.items() if state != "failed")
-    if result.pareto:
-        return "The trial that was picked from the Pareto front is the library's untuned default."
-    if tried > 1:
-        return "No setting beat the library's defaults: the model is the defaults."
-    if result.stopped_by == "time":
-        return "Only the untuned default had time to finish; nothing was tuned: give more time."
-    return "Only the untuned default finished; nothing was tuned."
 
 
 def leaderboard(ranked: Sequence[TrialResult]) -> str:

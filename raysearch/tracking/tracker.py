@@ -51,6 +51,9 @@ class Tracker(Protocol):
     uri: str | None
     parent_run_id: str | None
 
+    def prepare(self) -> None:
+        """Begin with what takes long and touches no store, on a thread of its own."""
+
     def study_started(self, info: StudyInfo) -> None:
         """Open the study's run, or open it again when the store knows ``info.study_id``."""
 
@@ -97,6 +100,9 @@ class NullTracker:
 
     uri: str | None = None
     parent_run_id: str | None = None
+
+    def prepare(self) -> None:
+        pass
 
     def study_started(self, info: StudyInfo) -> None:
         pass

@@ -155,6 +155,14 @@ def test_time_left_is_that_of_the_budget_where_it_ends_first(shown, about):
     assert 0 < 60 * int(minutes) + int(seconds) < 95
 
 
+def test_a_trial_that_was_cut_is_a_score_but_none_of_those_asked_for(shown, about):
+    display, stream = shown
+    display.search_begins(about)
+    display.trial_ended(trial(0, 2.0))
+    display.trial_ended(trial(1, 1.5, "cut"))
+    assert re.search(r"trials 1/10, best 1\.5 \(25\.0 % below", stream.getvalue())
+
+
 def test_a_continued_study_begins_where_it_was(shown, about):
     display, stream = shown
     display.search_begins(dataclasses.replace(about, ended=(trial(0, 2.0), trial(1, 1.0, "stopped"))))

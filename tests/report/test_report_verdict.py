@@ -10,6 +10,7 @@ import pytest
 from report_made_up import make_material
 
 from raysearch.evaluation import evaluate, wilson_limits
+from raysearch.outcome import untuned
 from raysearch.records import Ensemble, Evaluation, Interval
 from raysearch.report.plots_forecast import choose_groups, group_coverage
 from raysearch.report.verdict import (
@@ -20,7 +21,6 @@ from raysearch.report.verdict import (
     judged,
     miss_words,
     side_words,
-    untuned,
     verdict,
 )
 
@@ -145,6 +145,15 @@ def test_levels_that_stand_to_one_side_miss_there_by_design() -> None:
     assert side_words(evaluation, evaluation.intervals[0], False) == ""
     unknown = dataclasses.replace(evaluation, reliability={})
     assert side_words(unknown, evaluation.intervals[0], False) == ""
+
+
+def test_defaults_that_nothing_else_had_time_to_beat_are_told_with_what_helps():
+    made = make_material(trials=4).result
+    best = dataclasses.replace(made.best, default=True)
+    short = dataclasses.replace(made, best=best, trials={"finished": 1}, stopped_by="time")
+    assert untuned(short).endswith("nothing was tuned: give more time.")
+    cut = dataclasses.replace(short, trials={"finished": 1, "cut": 3})
+    assert "no trial that was cut did better: give more time" in untuned(cut)
 
 
 def test_the_defaults_together_with_other_trials_are_more_than_the_defaults():

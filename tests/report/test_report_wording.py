@@ -114,11 +114,24 @@ def test_scores_after_fewer_rounds_are_not_ranked_with_final_ones() -> None:
     assert "stopped early have no rank" in table.note
 
 
+def test_trials_cut_by_time_are_ranked_but_not_beside_what_took_their_place() -> None:
+    cut = make_trial(1, 0.9, state="cut")
+    again = make_trial(2, 0.8, again=cut.key)
+    trials = (make_trial(0, 1.4), cut, make_trial(3, 1.0, state="cut"))
+    assert [trial.number for trial in ranked(trials)] == [1, 3, 0]
+    assert [row.cells[3] for row in ranking(trials).rows] == ["cut by time", "cut by time", "untuned default"]
+    assert "cut by time might have become better" in ranking(trials).note
+    assert [trial.number for trial in ranked((*trials, again))] == [2, 3, 0]
+    assert [row.cells[0] for row in ranking((*trials, again)).rows] == ["1", "2", "3", "–"]
+    plot = history(trials)
+    assert "0.9 at best" in plot.alt and "hollow" not in plot.caption
+
+
 def test_the_best_so_far_is_that_of_a_finished_trial() -> None:
     trials = (make_trial(0, 1.4), make_trial(1, 0.9, state="stopped"), make_trial(2, 1.2))
     plot = history(trials)
     assert "1.4 at first, 1.2 at best" in plot.alt and "Grey hollow dots were stopped early" in plot.caption
-    assert "Hollow" not in history(trials[::2]).caption
+    assert "hollow" not in history(trials[::2]).caption
     axes = Sheet(2.0).axes(1, 0.5, 4, 1)
     _draw_best(axes, np.arange(4), np.array([np.inf, 1.4, np.inf, 1.2]), 2.0)
     [line] = axes.get_lines()

@@ -31,9 +31,7 @@ def search(place, asked, seconds, handler=None):
     with connected(compute()) as cluster:
         assert cluster.own
         print(f"connected {cluster.address} {cluster.dashboard}", flush=True)
-        ray_engine.run_on_ray(
-            study.conductor, study.ledger.study, study.space, small_job(), (cluster, compute())
-        )
+        ray_engine.run_on_ray(study.conductor, study.ledger, study.space, small_job(), (cluster, compute()))
     return study
 
 

@@ -21,7 +21,8 @@ from raysearch.space import SearchSpace
 from raysearch.space.read import load_space, parse_space
 from raysearch.study.conductor import Conductor, Limits
 from raysearch.study.kept import KeptModels
-from raysearch.study.ledger import Ledger, make_sampler, open_storage
+from raysearch.study.ledger import Ledger, open_storage
+from raysearch.study.sampler import make_sampler
 from raysearch.trial import Report, TrialSpec
 
 SMALL = {

@@ -17,7 +17,7 @@ def run(study, slots=2, job=None):
         assert not cluster.own
         assert cluster.slots == slots
         ray_engine.run_on_ray(
-            study.conductor, study.ledger.study, study.space, job or small_job(), (cluster, compute(slots))
+            study.conductor, study.ledger, study.space, job or small_job(), (cluster, compute(slots))
         )
 
 

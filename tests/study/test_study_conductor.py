@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 
@@ -323,3 +324,21 @@ def test_an_interrupt_is_not_taken_for_the_end_of_time(tmp_path):
     assert study.conductor.halted and study.conductor.stopped_by == "time"
     study.conductor.interrupt()
     assert study.conductor.halted and study.conductor.stopped_by == "interrupt"
+
+
+def test_where_nothing_finishes_no_trial_begins_without_time(tmp_path):
+    study = begin(tmp_path, limits(9, deadline_s=time.monotonic() + 2.2))
+    spec = propose(study)
+    study.conductor.failed(spec.key, "bad parameters")
+    assert study.conductor.wants() == "more"
+    time.sleep(0.3)
+    assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "time")
+
+
+def test_a_trial_takes_the_seconds_that_its_worker_has_measured(tmp_path):
+    study = begin(tmp_path, limits(9))
+    spec = propose(study)
+    study.conductor.finished(spec.key, dataclasses.replace(rung(40, 1.0), seconds=12.5))
+    assert study.ledger.results[0].seconds == pytest.approx(12.5)
+    again = begin(tmp_path, limits(9)).ledger.results[0]
+    assert again.seconds == pytest.approx(12.5) and again.history[0].seconds == 12.5

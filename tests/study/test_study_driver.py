@@ -96,7 +96,7 @@ def test_a_killed_driver_s_study_goes_on_to_exactly_the_asked_number(tmp_path, l
     keys = {attributes["key"] for attributes in about if "key" in attributes}
     with connected(compute(2)) as cluster:
         place = (cluster, compute(2))
-        run_on_ray(study.conductor, study.ledger.study, study.space, small_job(), place)
+        run_on_ray(study.conductor, study.ledger, study.space, small_job(), place)
     after = ended(tmp_path)
     assert len(after) == len({result.key for result in after}) == 8
     assert after[: len(before)] == before

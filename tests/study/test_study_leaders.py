@@ -7,15 +7,16 @@ import dataclasses
 import optuna
 import pytest
 from optuna.trial import TrialState
-from study_made_up import limits, propose, same, small_job, small_space
+from study_made_up import begin, limits, propose, same, small_job, small_space
 
 from raysearch.objectives import parse_objectives
-from raysearch.pareto import Pick
+from raysearch.pareto import Pick, front, with_models
 from raysearch.records import Rung
 from raysearch.study.conductor import Conductor
 from raysearch.study.inline import run_inline
 from raysearch.study.kept import KeptModels
-from raysearch.study.ledger import Ledger, make_sampler, open_storage, parameter_importance, read_results
+from raysearch.study.ledger import Ledger, open_storage, parameter_importance, read_results
+from raysearch.study.sampler import make_sampler
 
 WORDS = ("pinball", "coverage_gap")
 
@@ -150,13 +151,36 @@ def test_on_ray_several_objectives_find_bit_for_bit_what_the_inline_twin_finds(t
 
 
 def test_with_several_objectives_a_trial_that_was_cut_may_stand_on_the_front(tmp_path):
-    study = Study(tmp_path)
+    study = Study(tmp_path, trials=99)
     study.finish(2.0, 0.3)
-    spec = propose(study)
     cut = Rung(8, 1.0, {}, dict(zip(WORDS, (1.0, 0.1), strict=True)))
-    study.conductor.finished(spec.key, cut, {"model.txt": b"x"}, cut=True)
-    assert study.conductor.best.key == spec.key and study.kept.get(spec.key)
-    again = Study(tmp_path)
+    for _ in range(14):  # more than TPE draws at random
+        spec = propose(study)
+        study.conductor.finished(spec.key, cut, {"model.txt": b"x"}, cut=True)
+    assert study.conductor.best.state == "cut" and study.kept.get(study.conductor.best.key)
+    again = Study(tmp_path, trials=99)
     assert again.conductor.best == study.conductor.best
-    spec = propose(again)  # TPE takes a pruned trial without values
-    assert spec.fit_params == study.ledger.results[1].fit_params
+    propose(again)  # TPE has no values of them
+
+
+def test_a_trial_that_had_all_its_time_takes_the_place_of_the_one_that_was_cut(tmp_path):
+    for pick, name in ((Pick(), "several"), (None, "one")):
+        (tmp_path / name).mkdir()
+        study = begin(tmp_path / name, limits(9, candidates=4)) if pick is None else Study(tmp_path / name)
+        values = dict(zip(WORDS, (1.0, 0.1), strict=True))
+        spec = propose(study)
+        study.conductor.finished(spec.key, Rung(9, 2.0, {}, dict.fromkeys(WORDS, 2.0)), {"m": b""})
+        spec = propose(study)
+        study.conductor.finished(spec.key, Rung(8, 1.0, {}, values), {"m": b""}, cut=True)
+        first = study.conductor.best
+        study.ledger.try_cut_again()
+        spec = propose(study)
+        study.conductor.finished(spec.key, Rung(8, 1.0, {}, values), {"m": b""})
+        last = study.ledger.results[-1]
+        assert (first.key, last.again) == (study.ledger.results[1].key, first.key)
+        assert study.conductor.best == last
+        assert first not in study.conductor._leaders.trials and study.kept.get(first.key) is None
+        told = with_models(study.ledger.results)
+        assert last in told and first not in told
+        if pick:
+            assert front(study.ledger.results) == (last,)

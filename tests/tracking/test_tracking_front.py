@@ -73,7 +73,8 @@ def test_the_front_is_tagged_and_kept_as_a_table(info, trial, outcome, tmp_path,
 def test_the_curve_of_the_best_score_bears_the_objectives_name(trial):
     from raysearch.objectives import parse_objectives
 
-    trials = [trial(n, score=float(3 - n), objectives={"wis": float(3 - n)}) for n in range(3)]
+    states = ("finished", "cut", "finished")
+    trials = [trial(n, s, float(3 - n), objectives={"wis": float(3 - n)}) for n, s in enumerate(states)]
     points = best_so_far(trials, parse_objectives("wis"))
     assert [(p.key, p.value, p.step) for p in points] == [
         ("best_valid_wis", 3.0, 1),

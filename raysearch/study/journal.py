@@ -1,0 +1,93 @@
+"""Optuna's journal of a study, written at once where entries belong together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Generator, Iterator
+from typing import Any
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+
+class _Lock:
+    """The lock of the file, which whoever holds it may take again."""
+
+    def __init__(self, path: str) -> None:
+        self._lock = JournalFileSymlinkLock(path)
+        self._depth = 0
+
+    def acquire(self) -> bool:
+        if not self._depth:
+            self._lock.acquire()
+        self._depth += 1
+        return True
+
+    def release(self) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._lock.release()
+
+
+class _File(JournalFileBackend):  # type: ignore[misc]
+    """The journal's file, which can hold entries back until they are written together.
+
+    Entries have numbers, which those of another writer would shift: it is locked out meanwhile.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._own_lock = _Lock(path)
+        super().__init__(path, self._own_lock)
+        self._held: list[dict[str, Any]] | None = None
+        self._first: int | None = None  # number of the first entry that is held, once it is known
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        if self._held is None:
+            super().append_logs(logs)
+        else:
+            self._held += logs
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        if self._held is None:
+            yield from super().read_logs(log_number_from)
+            return
+        if self._first is None:
+            for entry in super().read_logs(log_number_from):
+                yield entry
+                log_number_from += 1
+            self._first = log_number_from
+        yield from self._held[log_number_from - self._first :]
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        if self._held is not None:
+            yield
+            return
+        self._own_lock.acquire()
+        try:
+            self._held, self._first = [], None
+            try:
+                yield
+            finally:
+                held, self._held = self._held, None
+                if held:
+                    super().append_logs(held)
+                    # Reading them tells where they lie: else the next look would begin at the start.
+                    deque(super().read_logs(self._first or 0), maxlen=0)
+        finally:
+            self._own_lock.release()
+
+
+class Journal(JournalStorage):  # type: ignore[misc]
+    """A study's journal; a trial's dozen entries need not wait for the disk a dozen times."""
+
+    def __init__(self, path: str) -> None:
+        self._file = _File(path)
+        super().__init__(self._file)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what is told inside at once, at the end; what was told before an error too."""
+        with self._file.together():
+            yield

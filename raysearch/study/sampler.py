@@ -1,0 +1,92 @@
+"""What proposes trials: Optuna's TPE, which models a bounded choice of them, or chance."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Container, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from raysearch.space import SearchSpace
+
+_MOST, _BEST, _RENEWED = 1000, 200, 200  # trials that are modelled; of these the best, and the latest
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def make_sampler(space: SearchSpace, seed: int, begun: int, kind: str = "tpe") -> optuna.samplers.BaseSampler:
+    """Return the sampler. A study that goes on after ``begun`` trials must not draw the first numbers again.
+
+    Args:
+        kind: "tpe" or "random".
+    """
+    seed = (seed + 1_000_003 * begun) % 2**32
+    if kind == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        # `group` is what lets TPE model conditional parameters; it is marked experimental.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return _BoundedTPE(seed=seed, multivariate=True, group=space.conditional, constant_liar=True)
+
+
+class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
+    """TPE (Bergstra et al., 2011) at a cost that does not grow with the study.
+
+    Beyond 1,000 trials it models the best ones, which are all that its model of good parameters is made of,
+    the latest ones, and every n-th of the others, which tell where the rest lies.
+    """
+
+    def __init__(self, **words: Any) -> None:
+        super().__init__(**words)
+        self._chosen: list[int] = []  # numbers of ended trials, but for the latest
+        self._known = 0  # trials that had ended when they were chosen
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+        return dict(super().sample_relative(self._bounded(study), trial, search_space))
+
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, values: Any) -> Any:
+        return super().sample_independent(self._bounded(study), trial, name, values)
+
+    def _bounded(self, study: optuna.Study) -> Any:
+        trials = study._get_trials(deepcopy=False, use_cache=True)
+        if len(trials) <= _MOST:
+            return study
+        ended = [trial for trial in trials if trial.state in _ENDED]
+        if len(ended) <= _MOST:
+            return study
+        if not self._chosen or len(ended) - self._known > _RENEWED:
+            self._known = len(ended)
+            self._chosen = _choice(ended, _MOST - _RENEWED, len(study.directions))
+        kept = {*self._chosen, *(trial.number for trial in ended[self._known :])}
+        return _Part(study, [trial for trial in trials if trial.state not in _ENDED or trial.number in kept])
+
+
+def _choice(ended: Sequence[FrozenTrial], most: int, directions: int) -> list[int]:
+    """Return the numbers of the best trials and of some of the others, evenly."""
+    worst = float("inf")
+
+    def rank(trial: FrozenTrial) -> tuple[bool, float]:
+        values = trial.values or [worst]
+        return trial.state != TrialState.COMPLETE, sum(values) if directions > 1 else values[0]
+
+    ranked = sorted(ended, key=rank)
+    best, others = ranked[:_BEST], sorted(ranked[_BEST:], key=lambda trial: trial.number)
+    step = max(1.0, len(others) / (most - len(best)))
+    places = (int(i * step) for i in range(most - len(best)))
+    return [trial.number for trial in (*best, *(others[place] for place in places if place < len(others)))]
+
+
+class _Part:
+    """A study with some of its trials; all else is the study's own."""
+
+    def __init__(self, study: optuna.Study, trials: list[FrozenTrial]) -> None:
+        self._study, self._trials = study, trials
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._trials if states is None or trial.state in states]

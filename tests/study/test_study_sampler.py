@@ -1,0 +1,82 @@
+"""What proposes trials: TPE as it is while there are few, and at a bounded cost when there are many."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState, create_trial
+from study_made_up import both_spaces, small_space
+
+from raysearch.study.sampler import _choice, make_sampler
+
+SPACE = {"x": FloatDistribution(0.0, 1.0)}
+
+
+def study_of(trials, states=None):
+    """Return a study with trials whose value is the distance of x from 0.3, in an order without meaning."""
+    study = optuna.create_study(sampler=make_sampler(small_space(), 0, 0))
+    places = [(i * 0.618) % 1 for i in range(trials)]
+    states = states or [TrialState.COMPLETE] * trials
+    study.add_trials(
+        create_trial(
+            state=state,
+            value=abs(x - 0.3) if state == TrialState.COMPLETE else None,
+            params={"x": x},
+            distributions=SPACE,
+            intermediate_values={5: abs(x - 0.3)} if state == TrialState.PRUNED else {},
+        )
+        for x, state in zip(places, states, strict=True)
+    )
+    return study
+
+
+def proposals(study, count=5):
+    return [study.ask(SPACE).params["x"] for _ in range(count)]
+
+
+def test_few_trials_are_all_modelled():
+    study, plain = study_of(300), study_of(300)
+    plain.sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, constant_liar=True)
+    assert proposals(study) == proposals(plain)
+
+
+def test_of_many_trials_the_best_the_latest_and_some_of_the_others_are_modelled(monkeypatch):
+    study = study_of(2500)
+    counted = []
+    split = optuna.samplers._tpe.sampler._split_trials
+
+    def counting(study, trials, *others):
+        counted.append([trial.number for trial in trials])
+        return split(study, trials, *others)
+
+    monkeypatch.setattr(optuna.samplers._tpe.sampler, "_split_trials", counting)
+    found = proposals(study, 20)
+    assert max(map(len, counted)) <= 1000 + 20  # and those that run
+    best = sorted(study.trials[:2500], key=lambda trial: trial.value)[:100]
+    assert {trial.number for trial in best} <= set(counted[-1])
+    assert sum(abs(x - 0.3) < 0.05 for x in found) > 10
+    assert len(study.trials) == 2520, "the study keeps all"
+    study.add_trials([create_trial(value=0.0, params={"x": 0.9}, distributions=SPACE) for _ in range(3)])
+    proposals(study, 1)
+    assert {2520, 2521, 2522} <= set(counted[-1])
+
+
+def test_trials_that_were_stopped_early_are_none_of_the_best():
+    states = [TrialState.PRUNED if i % 2 else TrialState.COMPLETE for i in range(3000)]
+    chosen = _choice(study_of(3000, states).trials, 800, 1)
+    assert len(chosen) == len(set(chosen)) == 800
+    assert all(number % 2 == 0 for number in chosen[:200])
+    rest = chosen[200:]
+    assert rest == sorted(rest) and rest[0] < 20 and rest[-1] > 2950
+
+
+@pytest.mark.parametrize("kind", ["tpe", "random"])
+def test_a_seed_repeats_and_a_study_that_goes_on_draws_anew(kind):
+    def first(seed, begun):
+        study = optuna.create_study(sampler=make_sampler(both_spaces(), seed, begun, kind))
+        return [both_spaces().suggest(study.ask()) for _ in range(3)]
+
+    assert first(1, 0) == first(1, 0)
+    assert first(1, 0) != first(2, 0)
+    assert first(1, 0) != first(1, 7)
