@@ -91,7 +91,7 @@ def search(place: Path, options: argparse.Namespace, sleeps_s: float) -> tuple[T
 
     space = load_space("lightgbm")
 
-    def opened() -> Conductor:
+    def opened() -> tuple[Conductor, Ledger]:
         ledger = Ledger.open(open_storage(place / "ledger.log", None), "scale", space)
         ledger.use_sampler(make_sampler(space, 0, ledger.begun, options.sampler))
         asked = Limits(options.trials, None, None, "none", space.max_rounds)
@@ -107,7 +107,7 @@ def search(place: Path, options: argparse.Namespace, sleeps_s: float) -> tuple[T
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
-    compute = ComputeConfig(cpus_per_trial=1)
+    compute = ComputeConfig(None, 1, 0, None, "ray")
     with connected(compute) as cluster:
         ray_engine.run_on_ray(conductor, ledger, space, nothing(), (cluster, compute))
     ray.shutdown()
