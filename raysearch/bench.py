@@ -31,6 +31,7 @@ from raysearch.models import (
 )
 from raysearch.objectives import PINBALL, Objective, objective_metrics
 from raysearch.records import FoldRows, Rung
+from raysearch.stopwatch import Stopwatch
 
 TARGET, ANCHOR, GROUP, WEIGHT = "target", "anchor", "group", "weight"
 COLLAPSED = (
@@ -75,6 +76,7 @@ class Bench:
 
     def __init__(self, table: pa.Table, recipe: Recipe) -> None:
         self.recipe = recipe
+        self.watch = Stopwatch()
         self._binned: OrderedDict[Hashable, Any] = OrderedDict()
         self._locations: dict[Hashable, Location | None] = {}
         names = [name for name in table.column_names if name not in (TARGET, ANCHOR, GROUP, WEIGHT)]
@@ -136,7 +138,8 @@ class Bench:
             rows, z, weights = self._known(fold, seen)
             if location is not None:
                 rows, z = with_location(rows, location.learnt), z - location.learnt
-            self._binned[key] = model.bin(rows, z, fit_params, settings, weights)
+            with self.watch.part("binning"):
+                self._binned[key] = model.bin(rows, z, fit_params, settings, weights)
         self._binned.move_to_end(key)
         if location is None:
             return model.start(self._binned[key], fit_params, settings, self._watched[fold])
@@ -151,7 +154,8 @@ class Bench:
         if key not in self._locations:
             rows, z, weights = self._known(fold, seen_only)
             model, settings = get_model(model_name), self.recipe.settings
-            self._locations[key] = locate(model, rows, z, self._watched[fold], settings, weights)
+            with self.watch.part("location"):
+                self._locations[key] = locate(model, rows, z, self._watched[fold], settings, weights)
         return self._locations[key]
 
     def loss(self, raw: Array) -> float:

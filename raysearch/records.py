@@ -113,6 +113,7 @@ class Rung:
         metrics: flat names, in the target's original units, e.g. {"valid_pinball_loss_avg": 0.9}.
         objectives: value by objective's word, e.g. {"pinball": 0.9}; the score is the first one's.
         seconds: that it has taken so far, binning and scoring included; 0: not known.
+        spent: what these went into, by part.
     """
 
     step: int
@@ -120,6 +121,7 @@ class Rung:
     metrics: Mapping[str, float]
     objectives: Mapping[str, float] = field(default_factory=dict)
     seconds: float = field(default=0.0, compare=False)
+    spent: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -324,6 +326,25 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """Where the seconds of a study's last run went.
+
+    Attributes:
+        phases: seconds on the clock by phase of the command.
+        workers: seconds of all workers during the search, by part; "idle": what they waited.
+        driver: processor seconds of the driving process during the search, by part.
+        slots: workers at once.
+        trials: that ended in this run.
+    """
+
+    phases: Mapping[str, float]
+    workers: Mapping[str, float]
+    driver: Mapping[str, float]
+    slots: int
+    trials: int
+
+
+@dataclass(frozen=True)
 class StudyResult:
     """A study that has ended, as told at the end, in ``result.json`` and by ``--json``.
 
@@ -340,6 +361,7 @@ class StudyResult:
         comparison: the tuned model against the untuned default; None where that failed.
         rivals: what the tuned model was compared with, in full.
         slices: its scores by group, by time, and in the tails.
+        profile: where the time went, as far as the report.
     """
 
     study: str
@@ -362,6 +384,7 @@ class StudyResult:
     ensemble: Ensemble | None = None
     rivals: tuple[Rival, ...] = ()
     slices: tuple[Slice, ...] = ()
+    profile: Profile | None = None
 
     def rival(self, name: str) -> Rival | None:
         """Return "default" or "constant", or None where there is none."""

@@ -74,8 +74,10 @@ class _Looks:
         return self._fit.rounds + max(_LEAST_STRIDE, self._fit.rounds // _STRIDES)
 
     def look(self) -> None:
-        raw = self._fit.predict_watched()
-        loss = self._bench.loss(raw)
+        with self._bench.watch.part("prediction"):
+            raw = self._fit.predict_watched()
+        with self._bench.watch.part("scoring"):
+            loss = self._bench.loss(raw)
         if not self.rounds or loss < self._loss:
             self._loss, self.rounds, self.raw = loss, self._fit.rounds, raw
 
@@ -105,19 +107,24 @@ def run_trial(
     """
     started_s = time.monotonic()
     until_s = (started_s if since_s is None else since_s) + spec.left_s
+    watch = bench.watch
+    watch.reset()
+    watch.add("starting", 0.0 if since_s is None else started_s - since_s)
     for fold in range(bench.trainings):
         if given_up and given_up():
             return
         bench.prepare(fold, spec.model, spec.fit_params)
-    fit = bench.begin(spec.model, spec.fit_params)
+    with watch.part("training"):
+        fit = bench.begin(spec.model, spec.fit_params)
     looks = None if spec.default or not fit.additive else _Looks(bench, fit)
     late = False
     for rounds in spec.rungs:
         while fit.rounds < rounds and not (looks and looks.stalled) and not late:
             begun, before = time.monotonic(), fit.rounds
             ahead = min(rounds, looks.next) if looks else rounds
-            if not _advance(fit, ahead, given_up):
-                return
+            with watch.part("training"):
+                if not _advance(fit, ahead, given_up):
+                    return
             if looks:
                 looks.look()
                 now, then = time.monotonic(), min(looks.next, spec.rungs[-1])
@@ -127,11 +134,14 @@ def run_trial(
         cut = late and not stalled and fit.rounds < spec.rungs[-1]
         ended = stalled or cut or rounds == spec.rungs[-1]
         best = ended and looks is not None
-        raw, done = (looks.raw, looks.rounds) if best and looks else (fit.predict_watched(), fit.rounds)
-        if ended:
-            bench.refuse_collapsed(raw)
-        rung = bench.score(raw, done)
-        yield Stand(replace(rung, seconds=time.monotonic() - started_s), raw, ended, cut), fit
+        with watch.part("prediction"):
+            raw, done = (looks.raw, looks.rounds) if best and looks else (fit.predict_watched(), fit.rounds)
+        with watch.part("scoring"):
+            if ended:
+                bench.refuse_collapsed(raw)
+            rung = bench.score(raw, done)
+        rung = replace(rung, seconds=time.monotonic() - started_s, spent=watch.seconds)
+        yield Stand(rung, raw, ended, cut), fit
         if ended:
             return
 
@@ -172,7 +182,9 @@ def reports(
         for stand, fit in run_trial(spec, bench, given_up, since_s):
             rung, files = stand.rung, None
             if stand.ended and (spec.default or rung.score < spec.bar):
-                files = {**fit.dump(rung.step), WATCHED: _pack(stand.raw)}
+                with bench.watch.part("sending"):
+                    files = {**fit.dump(rung.step), WATCHED: _pack(stand.raw)}
+                rung = replace(rung, spent=bench.watch.seconds)
             yield Report(rung, stand.ended, files, cut=stand.cut)
     except Exception as error:
         yield Report(failure=_reason(error))

@@ -26,6 +26,9 @@ _HOME = "studies"
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, all else on error")
 ]
+ShowProfile = Annotated[
+    bool, typer.Option("--profile", help="Tell where the seconds went; result.json and the report always do")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks")]
 Home = Annotated[str, typer.Option("--home", help="Where studies live")]
 ConfigFile = Annotated[
@@ -59,6 +62,7 @@ def tune(
     config: ConfigFile = None,
     set_: Settings = None,
     json: Json = False,
+    profile: ShowProfile = False,
     debug: Debug = False,
 ) -> None:
     """Find the best model for a table, keep it, and tell how good its intervals are.
@@ -76,7 +80,7 @@ def tune(
     from raysearch.flow import tune as run
 
     settings = load_config(config, settings=set_ or (), flags=flags)
-    run_study(lambda display, spent_s: run(settings, None, display, spent_s), json=json)
+    run_study(lambda display, spent_s: run(settings, None, display, spent_s), json=json, profile=profile)
 
 
 @app.command()
@@ -87,6 +91,7 @@ def resume(
     name: Annotated[str, typer.Argument(help="Name of the study")],
     home: Home = _HOME,
     json: Json = False,
+    profile: ShowProfile = False,
     debug: Debug = False,
 ) -> None:
     """Go on with a study after Ctrl-C, a killed process, or for more trials: no finished trial runs again.
@@ -99,7 +104,7 @@ def resume(
     from raysearch.cli.run import run_study
     from raysearch.flow import resume as run
 
-    run_study(lambda display, spent_s: run(name, home, flags, display, spent_s), json=json)
+    run_study(lambda display, spent_s: run(name, home, flags, display, spent_s), json=json, profile=profile)
 
 
 @app.command()

@@ -14,12 +14,12 @@ import typer
 
 from raysearch.cli.guard import INTERRUPTED
 from raysearch.cli.progress import TerminalDisplay
-from raysearch.cli.words import print_json, tell_study
+from raysearch.cli.words import print_json, tell_profile, tell_study
 from raysearch.flow.display import Display
 from raysearch.flow.study import Study, to_json
 
 
-def run_study(run: Callable[[Display, float], Study], *, json: bool) -> None:
+def run_study(run: Callable[[Display, float], Study], *, json: bool, profile: bool = False) -> None:
     """Run a study with a display on the error stream and print its result on the output stream.
 
     ``run`` is given the display and the seconds that the command has taken so far.
@@ -36,6 +36,8 @@ def run_study(run: Callable[[Display, float], Study], *, json: bool) -> None:
         print_json(to_json(study.result))
     else:
         tell_study(study)
+    if profile and study.result.profile:
+        tell_profile(study.result.profile, err=json)
     if study.result.stopped_by == "interrupt":
         raise typer.Exit(INTERRUPTED)
 

@@ -22,7 +22,8 @@ from raysearch.flow.check import Plan
 from raysearch.flow.study import Study, StudyRow, plain
 from raysearch.objectives import titles
 from raysearch.outcome import untuned
-from raysearch.records import Comparison, Evaluation, Interval, StudyResult, TrialResult
+from raysearch.records import Comparison, Evaluation, Interval, Profile, StudyResult, TrialResult
+from raysearch.report.profile import parts
 from raysearch.report.verdict import miss_words, side_words
 from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, ensemble_words, p_words, points, span
 from raysearch.report.wording import number as number
@@ -74,6 +75,23 @@ def tell_study(study: Study) -> None:
         )
     more = 2 * sum(count for state, count in result.trials.items() if state != "failed")
     console.print(f"continue: {escape(resume_command(result.study, study.home, f'--trials {more}'))}")
+
+
+def tell_profile(profile: Profile, *, err: bool) -> None:
+    """Print where the seconds went, as tables; on the error stream where the other is for JSON."""
+    console = Console(highlight=False, soft_wrap=True, stderr=err)
+    for title, told in parts(profile).items():
+        table = Table(
+            box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, title=f"\n{title}",
+            title_justify="left",
+        )  # fmt: skip
+        table.add_column("", no_wrap=True)
+        for name in ("seconds", "share", "ms a trial"):
+            table.add_column(name, justify="right")
+        for one in told:
+            by_trial = "" if one.a_trial is None else f"{one.a_trial:.1f}"
+            table.add_row(one.name, f"{one.seconds:.2f}", f"{100 * one.share:.1f} %", by_trial)
+        console.print(table)
 
 
 def _tell_gain(console: Console, study: Study) -> None:

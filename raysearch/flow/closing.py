@@ -18,6 +18,7 @@ from raysearch.flow.display import Display
 from raysearch.flow.evaluating import Findings, Told, find, of_part, refuse_collapsed, same_for_all_note
 from raysearch.flow.fitting import Made, Trainer, default_model, make_models
 from raysearch.flow.job import Job
+from raysearch.flow.profile import profile_of
 from raysearch.flow.study import Study, to_json
 from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array
@@ -41,6 +42,7 @@ def close_study(
             levels are all alike.
         InterruptedStudyError: when no trial finished because the user stopped the search.
     """
+    watch = job.clock.watch
     if conductor.best is None:
         raise _nothing(job, ledger.results, conductor.stopped_by)
     try:
@@ -53,16 +55,18 @@ def close_study(
     final = made.final
     notes = tuple(filter(None, (picked(job, ledger.results)[2], *made.notes)))
     final.save(job.paths.model)
-    result = _result(job, conductor, ledger.results, find(job, told, other), tracker)
-    result = replace(result, ensemble=_timed(job, made))
+    with watch.part("evaluation"):
+        result = _result(job, conductor, ledger.results, find(job, told, other), tracker)
+    result = replace(result, ensemble=_timed(job, made), profile=profile_of(job, conductor))
     _write_result(job, result)  # before what may fail and is worth less than the model
     display.phase("writing the report")
-    failure = _try_report(job, ledger, (result, told, final), notes)
+    with watch.part("report"):
+        failure = _try_report(job, ledger, (result, told, final), notes)
     if failure:
         result, notes = replace(result, report_path=""), (*notes, failure)
     display.phase("closing the record")
     status = "KILLED" if conductor.stopped_by == "interrupt" else "FINISHED"
-    result = replace(result, wall_s=job.clock.elapsed_s)
+    result = replace(result, wall_s=job.clock.elapsed_s, profile=profile_of(job, conductor))
     _write_result(job, result)
     tracker.study_ended(status, result, ranked(ledger.results), job.paths.artifacts, job.paths.model)
     return Study(result, _in_order(ledger.results), final, notes, job.home.address), status
@@ -94,14 +98,16 @@ def _nothing(job: Job, results: Sequence[TrialResult], stopped_by: str) -> Study
 def _settle(job: Job, conductor: Conductor, display: Display) -> tuple[Made, Told, Told | None]:
     """Return the model to keep, its forecasts of the evaluated rows, and the default's."""
     trainer = Trainer(job)
-    made, default = make_models(trainer, conductor, display), conductor.default
+    with job.clock.watch.part("model"):
+        made, default = make_models(trainer, conductor, display), conductor.default
     refuse_collapsed(job, made.final)
     told = _tell(job, made.scored, made.watched)
     made = replace(made, notes=(*made.notes, *same_for_all_note(told)))
     if default is None:
         return made, told, None
     display.phase("comparing with the untuned default")
-    return made, told, _tell(job, *default_model(trainer, default, made))
+    with job.clock.watch.part("evaluation"):
+        return made, told, _tell(job, *default_model(trainer, default, made))
 
 
 def _timed(job: Job, made: Made) -> Ensemble | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raysearch.bench import ANCHOR, TARGET, WEIGHT, Recipe
 from raysearch.config import Config
@@ -13,6 +13,7 @@ from raysearch.data import Dataset
 from raysearch.metrics import Array
 from raysearch.models import FitSettings, Frame
 from raysearch.space import SearchSpace
+from raysearch.stopwatch import Stopwatch
 from raysearch.study.home import Home, StudyAbout
 from raysearch.study.kept import Files
 from raysearch.study.paths import StudyPaths
@@ -29,16 +30,20 @@ class Clock:
 
     Attributes:
         deadline_s: when the command is to be over; None: no budget.
+        watch: the phases that its time went into.
     """
 
     started_s: float
     deadline_s: float | None
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
     @classmethod
     def start(cls, budget_s: float | None, spent_s: float = 0.0) -> Clock:
         """Start the clock; ``spent_s`` are seconds that the command has taken so far, e.g. to be loaded."""
         begun = time.monotonic() - spent_s
-        return cls(begun, None if budget_s is None else begun + budget_s)
+        clock = cls(begun, None if budget_s is None else begun + budget_s)
+        clock.watch.add("start", spent_s)
+        return clock
 
     @property
     def elapsed_s(self) -> float:

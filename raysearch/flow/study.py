@@ -140,6 +140,7 @@ def to_json(result: StudyResult) -> dict[str, Any]:
         "model_path": result.model_path,
         "report_path": result.report_path or None,  # none: it could not be written
         "stopped_by": result.stopped_by,
+        "profile": dataclasses.asdict(result.profile) if result.profile else None,
         "wall_s": round(result.wall_s, 3),
     }
     return dict(plain(content))

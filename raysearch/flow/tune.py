@@ -69,8 +69,9 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     home = Home(config.study.home)
     home.check_free(config.study.name)
     display.phase("reading the table")
-    table = read_table(table) if table is not None else None
-    dataset = prepare(config, table)
+    with clock.watch.part("data"):
+        table = read_table(table) if table is not None else None
+        dataset = prepare(config, table)
     # What was decided here, by size and by time, stays when the study is gone on with.
     config = config.replace("split", cv=dataset.cv)
     config = config.replace("search", calibrate=config.calibration)
@@ -137,8 +138,9 @@ def resume(
     space = SearchSpace(tuple(parse_space(content) for content in about.spaces))
     knock(config)
     display.phase("reading the table")
-    table = read_table(str(place.paths(name).table)) if about.in_memory else None
-    dataset = prepare(config, table)
+    with clock.watch.part("data"):
+        table = read_table(str(place.paths(name).table)) if about.in_memory else None
+        dataset = prepare(config, table)
     if dataset.facts.digest != about.digest:
         raise DataError(
             f"study {name!r}: the table {dataset.facts.source} has changed since the study began, so "
@@ -178,13 +180,15 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                 conductor = _conductor(job, ledger, (tracker, display))
                 tracker.prepare()
             with _connected(job, conductor, display) as cluster:
-                with no_interrupt_lost():
+                with no_interrupt_lost(), job.clock.watch.part("record"):
                     _start_record(tracker, _info(job), begins)
                     if not job.picks_only:
                         ledger.try_cut_again()
                     tracker.reconcile(ledger.results, ledger.release_lost())
                     place = _begins(job, ledger, tracker, cluster)
-                _search(job, conductor, ledger, place, (cluster, display))
+                with job.clock.watch.part("search"):
+                    _search(job, conductor, ledger, place, (cluster, display))
+                conductor.watch.add("tracking", tracker.spent_s)
             study, status = close_study(job, conductor, ledger, tracker, display)
         except (KeyboardInterrupt, InterruptedStudyError) as error:
             tracker.study_ended("KILLED", None, (), None, None)
@@ -258,8 +262,12 @@ def _connected(job: Job, conductor: Conductor, display: Display) -> Iterator[Clu
         yield None
         return
     display.phase("starting Ray" if job.config.compute.address is None else "connecting to Ray")
-    with connected(job.config.compute) as cluster:
+    with contextlib.ExitStack() as connection:
+        with job.clock.watch.part("Ray"):
+            cluster = connection.enter_context(connected(job.config.compute))
         yield cluster
+        with job.clock.watch.part("Ray"):
+            connection.close()
 
 
 def _search(
@@ -268,7 +276,7 @@ def _search(
     cluster, display = place
     display.search_begins(about)
     table, recipe = job.dataset.table, job.recipe()
-    with first_signal(conductor.interrupt):
+    with first_signal(conductor.interrupt), conductor.watch.part("engine"):
         if conductor.wants() == "done":
             pass  # an earlier run has reached what was asked
         elif cluster is None:

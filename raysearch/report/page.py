@@ -25,6 +25,7 @@ from raysearch.report import (
 from raysearch.report.canvas import Plot
 from raysearch.report.material import ReportMaterial
 from raysearch.report.plots_pareto import front_sections
+from raysearch.report.profile import profile_sections
 from raysearch.report.record import Section, record_sections
 from raysearch.report.scales import searched_in_logs
 from raysearch.report.sections_slices import group_scores, rival_sections, slice_sections
@@ -193,6 +194,7 @@ def _some(*parts: Any) -> tuple[Any, ...]:
 def _sections(material: ReportMaterial) -> Iterator[Section]:
     yield from _forecast_sections(material)
     yield from _search_sections(material)
+    yield from profile_sections(material.result.profile)
     yield from record_sections(material)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
@@ -12,11 +12,12 @@ import optuna
 
 from raysearch.models import TUNABLE
 from raysearch.records import Rung, TrialResult
+from raysearch.stopwatch import Stopwatch
 from raysearch.study.kept import Files, KeptModels
 from raysearch.study.leaders import Leaders, kind_of
 from raysearch.study.ledger import Ledger, Proposal
 from raysearch.study.limits import Limits, TimeLeft
-from raysearch.study.pruning import milestones, should_stop
+from raysearch.study.pruning import Peers, milestones
 from raysearch.trial import TrialSpec, rungs_for
 
 Wish = Literal["more", "wait", "done"]
@@ -45,9 +46,13 @@ class Conductor:
         self._limits = limits
         self._watchers = watchers
         self._milestones = milestones(limits.max_rounds)
+        self.watch = Stopwatch(time.thread_time)  # the driver's own work during the search
+        self.spent: dict[str, float] = {}  # the workers' seconds in trials of this run, by part
+        self.slots = 1  # trials at once
+        self.ended_now = 0  # trials of this run
         self._running: dict[str, Proposal] = {}
         self._history: dict[str, list[Rung]] = {}
-        self._seen: dict[int, dict[str, float]] = {}
+        self._seen: defaultdict[int, Peers] = defaultdict(Peers)
         self._stopping: dict[str, str] = {}  # told to stop, with the failure's reason where it is one
         self._losses: Counter[str] = Counter()
         self._waiting: set[str] = set()  # lost their worker, not yet tried again
@@ -61,7 +66,7 @@ class Conductor:
         for result in ledger.results:
             self._count(result)
             for rung in result.history:
-                self._seen.setdefault(rung.step, {})[result.key] = rung.score
+                self._seen[rung.step].add(result.key, rung.score)
         self._without_gain = 0  # who goes on with a study wants more of it
         self._judge()
 
@@ -150,13 +155,13 @@ class Conductor:
             return False
         history.append(rung)
         self._ledger.report(proposal.number, rung)
-        peers = self._seen.setdefault(rung.step, {})
+        peers = self._seen[rung.step]
         stop = (
             not proposal.default
             and rung.step in self._milestones
-            and should_stop(self._limits.scheduler, rung.score, list(peers.values()))
+            and peers.stop(self._limits.scheduler, rung.score)
         )
-        peers[key] = rung.score
+        peers.add(key, rung.score)
         if stop:
             self._stopping[key] = ""
         return not stop
@@ -177,7 +182,7 @@ class Conductor:
             if not any(earlier.step == rung.step for earlier in history):
                 history.append(rung)
                 self._ledger.report(proposal.number, rung)
-                self._seen.setdefault(rung.step, {})[key] = rung.score
+                self._seen[rung.step].add(key, rung.score)
             self._end(proposal, "cut" if cut else "finished", rung)
 
     def stopped(self, key: str) -> None:
@@ -270,6 +275,9 @@ class Conductor:
             again=proposal.again,
         )
         self._ledger.tell(result)
+        self.ended_now += 1
+        for part, seconds in (last.spent if last else {}).items():
+            self.spent[part] = self.spent.get(part, 0.0) + seconds
         self._count(result)
         self._judge()
         self._kept.keep_only({trial.key for trial in (*self._defaults, *self._leaders.trials)})

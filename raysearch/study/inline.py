@@ -18,7 +18,7 @@ def run_inline(
     bench = Bench(table, recipe)
     try:
         while conductor.wants() == "more" and not conductor.halted:
-            with ledger.together():
+            with ledger.together(), conductor.watch.part("proposals"):
                 trial = ledger.ask()
                 spec = conductor.start(trial, space.suggest(trial))
             _run_one(conductor, spec, bench)

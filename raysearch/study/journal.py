@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Container, Generator, Iterator
 from typing import Any
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.trial import FrozenTrial, TrialState
 
 
 class _Lock:
@@ -84,7 +85,27 @@ class Journal(JournalStorage):  # type: ignore[misc]
 
     def __init__(self, path: str) -> None:
         self._file = _File(path)
+        self._unfinished: dict[int, list[int]] = {}  # trials by study, as far as they were asked for
         super().__init__(self._file)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        trial_id = int(super().create_new_trial(study_id, template_trial))
+        if study_id in self._unfinished:
+            self._unfinished[study_id].append(trial_id)
+        return trial_id
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Return a study's trials. Who looks for one that waits need not look at all that have ended."""
+        if deepcopy or states is None or any(s in states for s in TrialState if s.is_finished()):
+            return list(super().get_all_trials(study_id, deepcopy, states))
+        if study_id in self._unfinished:
+            trials = [self.get_trial(trial_id) for trial_id in self._unfinished[study_id]]
+        else:
+            trials = super().get_all_trials(study_id, False, (TrialState.WAITING, TrialState.RUNNING))
+        self._unfinished[study_id] = [trial._trial_id for trial in trials if not trial.state.is_finished()]
+        return [trial for trial in trials if trial.state in states]
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:

@@ -72,7 +72,7 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
         self.errors: dict[str, str] = {}  # why a trial's worker was lost, by Tune's id of the trial
 
     def suggest(self, trial_id: str) -> Any:
-        with self._fault.noted():
+        with self._fault.noted(), self._conductor.watch.part("proposals"):
             wish = self._conductor.wants()
             if wish != "more":
                 return Searcher.FINISHED if wish == "done" else None
@@ -89,7 +89,7 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        with self._fault.noted():
+        with self._fault.noted(), self._conductor.watch.part("ledger"):
             key = self.keys.pop(trial_id)
             report = (result or {}).get(REPORT)
             if error or report is None:
@@ -122,10 +122,15 @@ class _RungScheduler(_Local, FIFOScheduler):  # type: ignore[misc]
         self, tune_controller: Any, trial: tune.experiment.Trial, result: dict[str, Any]
     ) -> str:
         self._worked = True
-        with self._fault.noted():
+        with self._fault.noted(), self._conductor.watch.part("ledger"):
             if self._conductor.reached(self._search.keys[trial.trial_id], result[REPORT].rung):
                 return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> tune.experiment.Trial | None:
+        """Return the first of the trials that wait; the stock scheduler looks through all that ever were."""
+        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == trial.PENDING]
+        return min(waiting, key=lambda trial: trial.config[SPEC].number, default=None)
 
     def on_trial_error(self, tune_controller: Any, trial: tune.experiment.Trial) -> None:
         error = error_of(trial.pickled_error_file)
@@ -180,6 +185,7 @@ def run_on_ray(
     """
     shared = SharedJob("the shared table")
     shared.ref = ray.put(job)
+    conductor.slots = place[0].slots
     failures, ended = 0, -1
     while True:
         fault = Fault()

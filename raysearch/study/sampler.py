@@ -39,31 +39,45 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
 
     def __init__(self, **words: Any) -> None:
         super().__init__(**words)
-        self._chosen: list[int] = []  # numbers of ended trials, but for the latest
+        self._ended: list[FrozenTrial] = []
+        self._open: dict[int, FrozenTrial] = {}  # seen while they ran or waited, by number
+        self._next = 0  # number of the first trial that was not seen
+        self._chosen: list[FrozenTrial] = []  # of those that have ended, but for the latest
         self._known = 0  # trials that had ended when they were chosen
 
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        return dict(super().infer_relative_search_space(self._bounded(study, trial), trial))
+
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        return dict(super().sample_relative(self._bounded(study), trial, search_space))
+        return dict(super().sample_relative(self._bounded(study, trial), trial, search_space))
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, values: Any) -> Any:
-        return super().sample_independent(self._bounded(study), trial, name, values)
+        return super().sample_independent(self._bounded(study, trial), trial, name, values)
 
-    def _bounded(self, study: optuna.Study) -> Any:
-        trials = study._get_trials(deepcopy=False, use_cache=True)
-        if len(trials) <= _MOST:
+    def _bounded(self, study: optuna.Study, trial: FrozenTrial) -> Any:
+        self._look(study, trial.number)
+        if len(self._ended) <= _MOST:
             return study
-        ended = [trial for trial in trials if trial.state in _ENDED]
-        if len(ended) <= _MOST:
-            return study
-        if not self._chosen or len(ended) - self._known > _RENEWED:
-            self._known = len(ended)
-            self._chosen = _choice(ended, _MOST - _RENEWED, len(study.directions))
-        kept = {*self._chosen, *(trial.number for trial in ended[self._known :])}
-        return _Part(study, [trial for trial in trials if trial.state not in _ENDED or trial.number in kept])
+        if not self._chosen or len(self._ended) - self._known > _RENEWED:
+            self._known = len(self._ended)
+            self._chosen = _choice(self._ended, _MOST - _RENEWED, len(study.directions))
+        trials = [*self._chosen, *self._ended[self._known :], *self._open.values()]
+        return _Part(study, sorted(trials, key=lambda one: one.number))
+
+    def _look(self, study: optuna.Study, before: int) -> None:
+        """Take in what has changed of the trials ``before`` a number, without a look at all of them."""
+        storage = study._storage
+        for number in [*self._open, *range(self._next, before)]:
+            trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+            self._open[number] = trial = storage.get_trial(trial_id)
+            if trial.state.is_finished():
+                del self._open[number]
+                self._ended += [trial] * (trial.state in _ENDED)
+        self._next = max(self._next, before)
 
 
-def _choice(ended: Sequence[FrozenTrial], most: int, directions: int) -> list[int]:
-    """Return the numbers of the best trials and of some of the others, evenly."""
+def _choice(ended: Sequence[FrozenTrial], most: int, directions: int) -> list[FrozenTrial]:
+    """Return the best trials and some of the others, evenly."""
     worst = float("inf")
 
     def rank(trial: FrozenTrial) -> tuple[bool, float]:
@@ -74,7 +88,7 @@ def _choice(ended: Sequence[FrozenTrial], most: int, directions: int) -> list[in
     best, others = ranked[:_BEST], sorted(ranked[_BEST:], key=lambda trial: trial.number)
     step = max(1.0, len(others) / (most - len(best)))
     places = (int(i * step) for i in range(most - len(best)))
-    return [trial.number for trial in (*best, *(others[place] for place in places if place < len(others)))]
+    return [*best, *(others[place] for place in places if place < len(others))]
 
 
 class _Part:

@@ -41,6 +41,10 @@ class MLflowTracker:
         self._writer: Writer | None = None
         self._loading: threading.Thread | None = None
 
+    @property
+    def spent_s(self) -> float:
+        return self._writer.spent_s if self._writer else 0.0
+
     def prepare(self) -> None:
         """Begin to import MLflow, on a thread of its own."""
         self._loading = begin_to_load(not self._uri.startswith("http"))

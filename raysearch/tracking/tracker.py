@@ -46,10 +46,14 @@ class Tracker(Protocol):
     Attributes:
         uri: the store's address, or None without one.
         parent_run_id: the study's run, known once ``study_started`` has returned.
+        spent_s: processor seconds that writing has taken so far.
     """
 
     uri: str | None
     parent_run_id: str | None
+
+    @property
+    def spent_s(self) -> float: ...
 
     def prepare(self) -> None:
         """Begin with what takes long and touches no store, on a thread of its own."""
@@ -100,6 +104,7 @@ class NullTracker:
 
     uri: str | None = None
     parent_run_id: str | None = None
+    spent_s: float = 0.0
 
     def prepare(self) -> None:
         pass

@@ -63,6 +63,7 @@ class Writer:
         self._last_error = ""
         self._told: list[str] = []
         self._progress_s = time.monotonic()
+        self.spent_s = 0.0  # processor seconds of its thread
         self._thread = threading.Thread(target=self._work, name="raysearch-tracking", daemon=True)
         self._thread.start()
 
@@ -98,6 +99,7 @@ class Writer:
                     return
                 entry = self._entries[0]
             self._write(entry)
+            self.spent_s = time.thread_time()
             with self._change:
                 if not self._abandoned:
                     self._entries.popleft()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysearch.study.pruning import milestones, should_stop
+from raysearch.study.pruning import Peers, milestones, should_stop
 from raysearch.trial import rungs_for
 
 scores = st.floats(0, 100, allow_nan=False)
@@ -39,6 +39,14 @@ def test_median_waits_for_five_others():
     assert not should_stop("median", 3.0, [1, 2, 3, 4, 5])
 
 
+@given(schedulers, scores, st.lists(st.tuples(st.sampled_from("abcdef"), scores)))
+def test_a_rung_knows_the_last_score_of_each_trial_in_order(scheduler, score, told):
+    peers = Peers()
+    for key, seen in told:
+        peers.add(key, seen)
+    assert peers.stop(scheduler, score) == should_stop(scheduler, score, sorted(dict(told).values()))
+
+
 @given(scores, st.lists(scores))
 def test_none_stops_nothing(score, peers):
     assert not should_stop("none", score, peers)
@@ -46,11 +54,12 @@ def test_none_stops_nothing(score, peers):
 
 @given(schedulers, st.lists(scores))
 def test_the_best_so_far_always_goes_on(scheduler, peers):
-    assert not should_stop(scheduler, min(peers, default=1.0), peers)
+    assert not should_stop(scheduler, min(peers, default=1.0), sorted(peers))
 
 
 @given(schedulers, scores, scores, st.lists(scores))
 def test_a_better_score_never_stops_where_a_worse_one_goes_on(scheduler, a, b, peers):
+    peers = sorted(peers)
     assert should_stop(scheduler, min(a, b), peers) <= should_stop(scheduler, max(a, b), peers)
 
 
@@ -58,7 +67,9 @@ def test_a_better_score_never_stops_where_a_worse_one_goes_on(scheduler, a, b, p
 def test_at_least_half_of_all_seen_go_on_under_asha(seen):
     seen = [float(score) for score in seen]
     going = [
-        score for i, score in enumerate(seen) if not should_stop("asha", score, [*seen[:i], *seen[i + 1 :]])
+        score
+        for i, score in enumerate(seen)
+        if not should_stop("asha", score, sorted([*seen[:i], *seen[i + 1 :]]))
     ]
     assert len(going) == max(1, -(-len(seen) // 2))
 

@@ -64,7 +64,7 @@ def test_of_many_trials_the_best_the_latest_and_some_of_the_others_are_modelled(
 
 def test_trials_that_were_stopped_early_are_none_of_the_best():
     states = [TrialState.PRUNED if i % 2 else TrialState.COMPLETE for i in range(3000)]
-    chosen = _choice(study_of(3000, states).trials, 800, 1)
+    chosen = [trial.number for trial in _choice(study_of(3000, states).trials, 800, 1)]
     assert len(chosen) == len(set(chosen)) == 800
     assert all(number % 2 == 0 for number in chosen[:200])
     rest = chosen[200:]
