@@ -1,7 +1,7 @@
 """Does a search stay as quick as it begins? Thousands of trials of no work, and many workers at once.
 
     python benchmarks/scale.py trials [--trials 10000] [--sampler random|tpe] [--workers 2]
-    python benchmarks/scale.py workers [--workers 64] [--seconds 5] [--trials 640]
+    python benchmarks/scale.py workers [--workers 64] [--seconds 5] [--trials 1536]
 
 `trials`: what is left is the search's own cost: the engine, the ledger, the sampler (tracking is off). Told
 are trials a second by tenths of the search, the driver's memory, and the seconds in which it opens again.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import resource
 import tempfile
 import time
@@ -55,7 +56,7 @@ def worker_that(sleeps_s: float) -> type:
             time.sleep(sleeps_s)
             params = self.spec.fit_params
             score = abs(params["learning_rate"] - 0.05) + abs(params["num_leaves"] - 40) / 100
-            rung = Rung(self.spec.rungs[-1], score, {}, {}, time.perf_counter() - begun)
+            rung = Rung(self.spec.rungs[-1], score, {"process": os.getpid()}, {}, time.perf_counter() - begun)
             return {"score": score, "report": Report(rung, True), "done": True}
 
     return NoWork
@@ -68,24 +69,23 @@ def nothing() -> tuple[pa.Table, Recipe]:
     return pa.table({"target": list(range(10))}), recipe
 
 
-class Tenths:
-    """A watcher that notes when trials began and ended."""
+class Noted:
+    """A watcher that notes which process ran each trial, from when to when."""
 
     def __init__(self) -> None:
-        self.began: dict[str, float] = {}
-        self.spans: list[tuple[float, float]] = []
+        self.spans: list[tuple[float, float, float]] = []
 
     def trial_started(self, number: int, key: str, model: str, params: Any) -> None:
-        self.began[key] = time.perf_counter()
+        pass
 
     def trial_ended(self, result: Any) -> None:
-        self.spans.append((self.began.pop(result.key), time.perf_counter()))
+        self.spans.append((result.metrics["process"], result.started_s, result.ended_s))
 
     def trial_interrupted(self, key: str) -> None:
-        self.began.pop(key, None)
+        pass
 
 
-def search(place: Path, options: argparse.Namespace, sleeps_s: float) -> tuple[Tenths, Callable[[], Any]]:
+def search(place: Path, options: argparse.Namespace, sleeps_s: float) -> tuple[Noted, Callable[[], Any]]:
     """Run a study; return what was noted, and how it is opened again."""
     import ray
 
@@ -97,7 +97,7 @@ def search(place: Path, options: argparse.Namespace, sleeps_s: float) -> tuple[T
         asked = Limits(options.trials, None, None, "none", space.max_rounds)
         return Conductor(ledger, asked, KeptModels(place / "kept"), (noted,)), ledger
 
-    noted = Tenths()
+    noted = Noted()
     conductor, ledger = opened()
     ray_engine.TrialWorker = worker_that(sleeps_s)
     ray.init(
@@ -117,7 +117,7 @@ def search(place: Path, options: argparse.Namespace, sleeps_s: float) -> tuple[T
 def trials(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="scale-") as place:
         noted, opened = search(Path(place), options, 0.0)
-        ends = sorted(end for _, end in noted.spans)
+        ends = sorted(end for _, _, end in noted.spans)
         size = max(1, len(ends) // 10)
         rates = [size / (ends[i + size - 1] - ends[i]) for i in range(0, len(ends) - size + 1, size)]
         whole = len(ends) / (ends[-1] - ends[0])
@@ -133,12 +133,16 @@ def trials(options: argparse.Namespace) -> None:
 def workers(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="scale-") as place:
         noted, _ = search(Path(place), options, options.seconds)
-    full = sorted(begin for begin, _ in noted.spans)[options.workers - 1] + options.seconds
-    last = sorted(begin for begin, _ in noted.spans)[-1]  # from here on workers have nothing left to do
-    ends = [end for _, end in noted.spans if full < end <= last]
-    busy = len(ends) * options.seconds / (options.workers * (last - full))
+    first: dict[float, float] = {}
+    for process, began, _ in sorted(noted.spans, key=lambda span: span[1]):
+        first.setdefault(process, began)
+    all_stood = max(first.values())
+    last = max(began for _, began, _ in noted.spans)  # from here on some have nothing left to do
+    busy = sum(max(0.0, min(end, last) - max(began, all_stood)) for _, began, end in noted.spans)
+    share = busy / (options.workers * (last - all_stood))
     print(
-        f"{options.workers} workers of {options.seconds:g} s: busy {100 * busy:.1f} % of {last - full:.0f} s"
+        f"{len(first)} workers, trials of {options.seconds:g} s: all stood after "
+        f"{all_stood - min(first.values()):.0f} s, then busy {100 * share:.1f} % of {last - all_stood:.0f} s"
     )
 
 
@@ -154,7 +158,7 @@ def main() -> None:
     options = parser.parse_args()
     many = options.what == "workers"
     options.workers = options.workers or (64 if many else 2)
-    options.trials = options.trials or (10 * options.workers if many else 10_000)
+    options.trials = options.trials or (24 * options.workers if many else 10_000)
     (workers if many else trials)(options)
 
 

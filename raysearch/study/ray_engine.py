@@ -116,6 +116,7 @@ class _RungScheduler(_Local, FIFOScheduler):  # type: ignore[misc]
         self._conductor = conductor
         self._search = search
         self._fault = fault
+        self._chosen: set[str] = set()  # trials that wait and have been chosen before
         self._worked = False  # a worker has come as far as a first rung
 
     def on_trial_result(
@@ -128,9 +129,16 @@ class _RungScheduler(_Local, FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.STOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> tune.experiment.Trial | None:
-        """Return the first of the trials that wait; the stock scheduler looks through all that ever were."""
+        """Return the trial that was proposed last, once: a worker that is free is for that one.
+
+        Trials before it wait for workers that are starting. The stock scheduler would give them the free one
+        and end theirs before it stands: where workers start slower than trials end, few ever do. It also
+        looks through all trials that ever were.
+        """
         waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == trial.PENDING]
-        return min(waiting, key=lambda trial: trial.config[SPEC].number, default=None)
+        new = [trial for trial in waiting if trial.trial_id not in self._chosen]
+        self._chosen = {trial.trial_id for trial in waiting}
+        return max(new, key=lambda trial: trial.config[SPEC].number, default=None)
 
     def on_trial_error(self, tune_controller: Any, trial: tune.experiment.Trial) -> None:
         error = error_of(trial.pickled_error_file)

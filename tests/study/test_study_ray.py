@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from study_on_ray import acting, left_behind, run, states
 from raysearch.errors import ClusterError
 from raysearch.space import SearchSpace
 from raysearch.space.read import parse_space
+from raysearch.study import ray_engine
 from raysearch.study.cluster import connected
 from raysearch.study.inline import run_inline
 
@@ -125,3 +127,22 @@ def test_another_address_than_the_connection_s_is_refused(local_ray):
     address = local_ray.get_runtime_context().gcs_address
     with connected(compute().__class__(f"127.0.0.1:{address.rpartition(':')[2]}", 1, 0, 1, "ray")) as cluster:
         assert (cluster.slots, cluster.cpus, cluster.own) == (1, 2.0, False)
+
+
+def test_a_worker_that_starts_slower_than_trials_end_is_waited_for(tmp_path, monkeypatch):
+    base = ray_engine.TrialWorker
+
+    class Slow(base):
+        def setup(self, config):
+            try:
+                Path(tmp_path, "first").touch(exist_ok=False)
+            except FileExistsError:
+                time.sleep(2)
+            super().setup(config)
+
+    monkeypatch.setattr(ray_engine, "TrialWorker", Slow)
+    pids = acting(monkeypatch, tmp_path, lambda self: time.sleep(0.15))
+    study = begin(tmp_path, limits(40))
+    run(study)
+    counts = Counter(pid for _, pid in pids())
+    assert len(counts) == 2 and min(counts.values()) > 5
