@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from raysearch.space import SearchSpace
 
-_MOST, _BEST, _RENEWED = 1000, 200, 200  # trials that are modelled; of these the best, and the latest
+_MOST, _RENEWED = 1000, 50  # trials that are modelled; of these the latest, all of them
+_BEST = 25  # that TPE takes for good ones, at most
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -33,8 +34,9 @@ def make_sampler(space: SearchSpace, seed: int, begun: int, kind: str = "tpe") -
 class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
     """TPE (Bergstra et al., 2011) at a cost that does not grow with the study.
 
-    Beyond 1,000 trials it models the best ones, which are all that its model of good parameters is made of,
-    the latest ones, and every n-th of the others, which tell where the rest lies.
+    Beyond 1,000 trials it models the best ones, which are all that its model of good parameters is made of
+    (with several objectives the front), the latest ones, and every n-th of the others, which tell where the
+    rest lies.
     """
 
     def __init__(self, **words: Any) -> None:
@@ -77,18 +79,28 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
 
 
 def _choice(ended: Sequence[FrozenTrial], most: int, directions: int) -> list[FrozenTrial]:
-    """Return the best trials and some of the others, evenly."""
-    worst = float("inf")
+    """Return the best trials and some of the others, evenly: more of those that are nearly as good would tell
+    TPE that where they lie is where the others lie."""
+    whole = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    best = _front(whole)[: most // 2] if directions > 1 else sorted(whole, key=_values)[:_BEST]
+    known = {trial.number for trial in best}
+    others = sorted((t for t in ended if t.number not in known), key=lambda trial: trial.number)
+    left = most - len(best)
+    step = max(1.0, len(others) / left)
+    return [*best, *(others[int(i * step)] for i in range(min(left, len(others))))]
 
-    def rank(trial: FrozenTrial) -> tuple[bool, float]:
-        values = trial.values or [worst]
-        return trial.state != TrialState.COMPLETE, sum(values) if directions > 1 else values[0]
 
-    ranked = sorted(ended, key=rank)
-    best, others = ranked[:_BEST], sorted(ranked[_BEST:], key=lambda trial: trial.number)
-    step = max(1.0, len(others) / (most - len(best)))
-    places = (int(i * step) for i in range(most - len(best)))
-    return [*best, *(others[place] for place in places if place < len(others))]
+def _values(trial: FrozenTrial) -> tuple[float, ...]:
+    return tuple(trial.values)
+
+
+def _front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials that no other is better than by all objectives."""
+    front: list[FrozenTrial] = []
+    for trial in sorted(trials, key=_values):  # none before it can be worse by all
+        if not any(all(a <= b for a, b in zip(one.values, trial.values, strict=True)) for one in front):
+            front.append(trial)
+    return front
 
 
 class _Part:

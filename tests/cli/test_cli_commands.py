@@ -129,7 +129,7 @@ def test_studies_lists_them_and_resume_goes_on(place, invoke, study, told):
     assert again.exit_code == 0, again.stderr
     repeated = told(again.stdout)
     for result in (repeated, study):
-        result.pop("wall_s"), result["ensemble"].pop("predict_ms")
+        result.pop("wall_s"), result.pop("profile"), result["ensemble"].pop("predict_ms")
     assert repeated == study
 
     more = told(invoke("resume", "s", "--trials", "4", "--json").stdout)

@@ -16,7 +16,7 @@ SPACE = {"x": FloatDistribution(0.0, 1.0)}
 def study_of(trials, states=None):
     """Return a study with trials whose value is the distance of x from 0.3, in an order without meaning."""
     study = optuna.create_study(sampler=make_sampler(small_space(), 0, 0))
-    places = [(i * 0.618) % 1 for i in range(trials)]
+    places = [(i * 0.6180339887) % 1 for i in range(trials)]
     states = states or [TrialState.COMPLETE] * trials
     study.add_trials(
         create_trial(
@@ -53,7 +53,7 @@ def test_of_many_trials_the_best_the_latest_and_some_of_the_others_are_modelled(
     monkeypatch.setattr(optuna.samplers._tpe.sampler, "_split_trials", counting)
     found = proposals(study, 20)
     assert max(map(len, counted)) <= 1000 + 20  # and those that run
-    best = sorted(study.trials[:2500], key=lambda trial: trial.value)[:100]
+    best = sorted(study.trials[:2500], key=lambda trial: trial.value)[:25]
     assert {trial.number for trial in best} <= set(counted[-1])
     assert sum(abs(x - 0.3) < 0.05 for x in found) > 10
     assert len(study.trials) == 2520, "the study keeps all"
@@ -66,9 +66,20 @@ def test_trials_that_were_stopped_early_are_none_of_the_best():
     states = [TrialState.PRUNED if i % 2 else TrialState.COMPLETE for i in range(3000)]
     chosen = [trial.number for trial in _choice(study_of(3000, states).trials, 800, 1)]
     assert len(chosen) == len(set(chosen)) == 800
-    assert all(number % 2 == 0 for number in chosen[:200])
-    rest = chosen[200:]
+    assert all(number % 2 == 0 for number in chosen[:25])
+    rest = chosen[25:]
     assert rest == sorted(rest) and rest[0] < 20 and rest[-1] > 2950
+
+
+def test_of_several_objectives_the_front_is_modelled_whole():
+    study = optuna.create_study(directions=["minimize"] * 2)
+    study.add_trials(
+        create_trial(values=[x, 1 - x + (i % 40 > 0)], params={"x": x}, distributions=SPACE)
+        for i, x in enumerate((i * 0.6180339887) % 1 for i in range(2000))
+    )
+    chosen = _choice(study.trials, 800, 2)
+    front = {trial.number for trial in study.best_trials}
+    assert len(front) == 50 and front <= {trial.number for trial in chosen} and len(chosen) == 800
 
 
 @pytest.mark.parametrize("kind", ["tpe", "random"])
