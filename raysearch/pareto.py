@@ -91,7 +91,7 @@ def dominates(one: TrialResult, other: TrialResult) -> bool:
 def with_models(trials: Iterable[TrialResult]) -> tuple[TrialResult, ...]:
     """Return the trials with a model, without those that were cut and had all their time when tried anew."""
     told = [trial for trial in trials if trial.has_model]
-    again = {trial.again for trial in told}
+    again = {trial.again for trial in told if trial.state == "finished"}
     return tuple(trial for trial in told if trial.key not in again)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from raysearch.flow.job import Job
 from raysearch.records import Profile
 from raysearch.study.conductor import Conductor
+from raysearch.study.inline import TRIALS
 
 _SEARCH = "search"
 
@@ -16,4 +17,5 @@ def profile_of(job: Job, conductor: Conductor) -> Profile:
     workers = dict(conductor.spent)
     idle = conductor.slots * phases.get(_SEARCH, 0.0) - sum(workers.values())
     workers["idle"] = max(0.0, idle)
-    return Profile(phases, workers, conductor.watch.seconds, conductor.slots, conductor.ended_now)
+    driver = {part: seconds for part, seconds in conductor.watch.seconds.items() if part != TRIALS}
+    return Profile(phases, workers, driver, conductor.slots, conductor.ended_now)

@@ -21,7 +21,7 @@ _MEANINGS = {
     "prediction": "workers: what the rounds say of the validation rows",
     "scoring": "workers: ordering, calibration and scores",
     "sending": "workers: models written out",
-    "idle": "workers: waiting for the driver, or for each other at the end",
+    "idle": "workers: waiting for the driver or each other, and trials that failed",
     "proposals": "driver: what to try next, and writing it down",
     "ledger": "driver: results written down",
     "tracking": "driver: MLflow",

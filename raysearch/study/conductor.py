@@ -178,12 +178,11 @@ class Conductor:
         proposal, history = self._running[key], self._history[key]
         if files is not None:
             self._kept.put(key, files)
-        with self._ledger.together():
-            if not any(earlier.step == rung.step for earlier in history):
-                history.append(rung)
-                self._ledger.report(proposal.number, rung)
-                self._seen[rung.step].add(key, rung.score)
-            self._end(proposal, "cut" if cut else "finished", rung)
+        new = not any(earlier.step == rung.step for earlier in history)
+        if new:
+            history.append(rung)
+            self._seen[rung.step].add(key, rung.score)
+        self._end(proposal, "cut" if cut else "finished", rung, report=new)
 
     def stopped(self, key: str) -> None:
         """Note that a trial was stopped at its last rung, or given up where it was not told to stop."""
@@ -248,7 +247,14 @@ class Conductor:
     def ended(self) -> int:
         return self._good + self._failed + self._cut
 
-    def _end(self, proposal: Proposal, state: str, rung: Rung | None, reason: str = "") -> None:
+    def _end(
+        self, proposal: Proposal, state: str, rung: Rung | None, reason: str = "", *, report: bool = False
+    ) -> None:
+        """Write down how a trial ended, and only then act on it.
+
+        Args:
+            report: the rung is new to the ledger.
+        """
         history = tuple(sorted(self._history.pop(proposal.key), key=lambda rung: rung.step))
         self._running.pop(proposal.key)
         self._time.ended(proposal.key)
@@ -274,7 +280,10 @@ class Conductor:
             objectives=rung.objectives if rung else {},
             again=proposal.again,
         )
-        self._ledger.tell(result)
+        with self._ledger.together():
+            if rung and report:
+                self._ledger.report(proposal.number, rung)
+            self._ledger.tell(result)
         self.ended_now += 1
         for part, seconds in (last.spent if last else {}).items():
             self.spent[part] = self.spent.get(part, 0.0) + seconds

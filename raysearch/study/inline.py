@@ -10,6 +10,8 @@ from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger
 from raysearch.trial import TrialSpec, reports
 
+TRIALS = "trials"  # what is told of the driver's time: here it is the worker too
+
 
 def run_inline(
     conductor: Conductor, ledger: Ledger, space: SearchSpace, table: pa.Table, recipe: Recipe
@@ -21,7 +23,8 @@ def run_inline(
             with ledger.together(), conductor.watch.part("proposals"):
                 trial = ledger.ask()
                 spec = conductor.start(trial, space.suggest(trial))
-            _run_one(conductor, spec, bench)
+            with conductor.watch.part(TRIALS):
+                _run_one(conductor, spec, bench)
     finally:
         conductor.release()
 

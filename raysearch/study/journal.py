@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import deque
 from collections.abc import Container, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 from optuna.storages import JournalStorage
@@ -38,6 +40,7 @@ class _File(JournalFileBackend):  # type: ignore[misc]
     """
 
     def __init__(self, path: str) -> None:
+        self._path = path
         self._own_lock = _Lock(path)
         super().__init__(path, self._own_lock)
         self._held: list[dict[str, Any]] | None = None
@@ -45,9 +48,22 @@ class _File(JournalFileBackend):  # type: ignore[misc]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         if self._held is None:
-            super().append_logs(logs)
+            self._append(logs)
         else:
             self._held += logs
+
+    def _append(self, logs: list[dict[str, Any]]) -> None:
+        """Write entries, or none of them: behind half a line the journal could never be read again."""
+        self._own_lock.acquire()
+        try:
+            size = Path(self._path).stat().st_size
+            try:
+                super().append_logs(logs)
+            except OSError:
+                os.truncate(self._path, size)
+                raise
+        finally:
+            self._own_lock.release()
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         if self._held is None:
@@ -73,7 +89,7 @@ class _File(JournalFileBackend):  # type: ignore[misc]
             finally:
                 held, self._held = self._held, None
                 if held:
-                    super().append_logs(held)
+                    self._append(held)
                     # Reading them tells where they lie: else the next look would begin at the start.
                     deque(super().read_logs(self._first or 0), maxlen=0)
         finally:
@@ -85,14 +101,9 @@ class Journal(JournalStorage):  # type: ignore[misc]
 
     def __init__(self, path: str) -> None:
         self._file = _File(path)
-        self._unfinished: dict[int, list[int]] = {}  # trials by study, as far as they were asked for
+        self._unfinished: dict[int, list[int]] = {}  # trials by study, as far as they were seen
+        self._seen: dict[int, int] = {}  # how many
         super().__init__(self._file)
-
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        trial_id = int(super().create_new_trial(study_id, template_trial))
-        if study_id in self._unfinished:
-            self._unfinished[study_id].append(trial_id)
-        return trial_id
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -100,10 +111,13 @@ class Journal(JournalStorage):  # type: ignore[misc]
         """Return a study's trials. Who looks for one that waits need not look at all that have ended."""
         if deepcopy or states is None or any(s in states for s in TrialState if s.is_finished()):
             return list(super().get_all_trials(study_id, deepcopy, states))
-        if study_id in self._unfinished:
-            trials = [self.get_trial(trial_id) for trial_id in self._unfinished[study_id]]
-        else:
-            trials = super().get_all_trials(study_id, False, (TrialState.WAITING, TrialState.RUNNING))
+        known = self._unfinished.setdefault(study_id, [])
+        with contextlib.suppress(KeyError):  # until there is none of the next number
+            while True:
+                number = self._seen.get(study_id, 0)
+                known.append(self.get_trial_id_from_study_id_trial_number(study_id, number))
+                self._seen[study_id] = number + 1
+        trials = [self.get_trial(trial_id) for trial_id in known]
         self._unfinished[study_id] = [trial._trial_id for trial in trials if not trial.state.is_finished()]
         return [trial for trial in trials if trial.state in states]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from raysearch.pareto import Pick, choose, joined
+from raysearch.pareto import Pick, choose, joined, with_models
 from raysearch.records import TrialResult
 
 _KINDS = 4  # kinds of trials whose best one is kept though it is not among the best of all
@@ -35,6 +35,7 @@ class Leaders:
         self._kinds: dict[Hashable, TrialResult] = {}
         self._front: list[TrialResult] = []
         self._asked: list[TrialResult] = []  # the one that is picked by its number, wherever it stands
+        self._seen: list[TrialResult] = []
         self.best: TrialResult | None = None
 
     def add(self, result: TrialResult) -> bool:
@@ -42,7 +43,18 @@ class Leaders:
 
         One that tries anew what was cut takes its place.
         """
-        self._forget(result.again)
+        self._seen.append(result)
+        if result.again and len(with_models(self._seen)) < len(self._seen):
+            return self._begin_anew()
+        return self._take(result)
+
+    def _begin_anew(self) -> bool:
+        """Take in all again but those that were cut and have been tried in full; tell of the last one."""
+        self._ranked, self._kinds, self._front, self._asked, self.best = [], {}, [], [], None
+        self._seen = list(with_models(self._seen))
+        return [self._take(known) for known in self._seen][-1]
+
+    def _take(self, result: TrialResult) -> bool:
         if self._pick is None:
             gain = self.best is None or (result.score or 0) < (self.best.score or 0)
             self.best = result if gain else self.best
@@ -56,14 +68,6 @@ class Leaders:
         self._front = joined(self._front, result)
         self.best = choose([*self._front, *self._asked], self._pick)[0]
         return self._front[-1] is result
-
-    def _forget(self, key: str) -> None:
-        """Leave out a trial that was cut, now that its parameters had the time they need."""
-        for known in (self._ranked, self._front, self._asked):
-            known[:] = [one for one in known if one.key != key]
-        self._kinds = {kind: one for kind, one in self._kinds.items() if one.key != key}
-        if self.best and self.best.key == key:
-            self.best = self._ranked[0] if self._ranked else None
 
     def bar(self, kind: Hashable) -> float:
         """Return the score below which a trial of a kind sends its model along; any may end on a front."""

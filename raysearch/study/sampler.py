@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Container, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -43,6 +44,7 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
         super().__init__(**words)
         self._ended: list[FrozenTrial] = []
         self._open: dict[int, FrozenTrial] = {}  # seen while they ran or waited, by number
+        self._looked = -1  # number of the trial at whose proposal they were looked at
         self._next = 0  # number of the first trial that was not seen
         self._chosen: list[FrozenTrial] = []  # of those that have ended, but for the latest
         self._known = 0  # trials that had ended when they were chosen
@@ -57,7 +59,11 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
         return super().sample_independent(self._bounded(study, trial), trial, name, values)
 
     def _bounded(self, study: optuna.Study, trial: FrozenTrial) -> Any:
-        self._look(study, trial.number)
+        if trial.number <= _MOST:
+            return study
+        if trial.number > self._looked:
+            self._look(study, trial.number)
+            self._looked = trial.number
         if len(self._ended) <= _MOST:
             return study
         if not self._chosen or len(self._ended) - self._known > _RENEWED:
@@ -82,7 +88,7 @@ def _choice(ended: Sequence[FrozenTrial], most: int, directions: int) -> list[Fr
     """Return the best trials and some of the others, evenly: more of those that are nearly as good would tell
     TPE that where they lie is where the others lie."""
     whole = [trial for trial in ended if trial.state == TrialState.COMPLETE]
-    best = _front(whole)[: most // 2] if directions > 1 else sorted(whole, key=_values)[:_BEST]
+    best = _front(whole, most // 2) if directions > 1 else sorted(whole, key=_values)[:_BEST]
     known = {trial.number for trial in best}
     others = sorted((t for t in ended if t.number not in known), key=lambda trial: trial.number)
     left = most - len(best)
@@ -94,13 +100,14 @@ def _values(trial: FrozenTrial) -> tuple[float, ...]:
     return tuple(trial.values)
 
 
-def _front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that no other is better than by all objectives."""
-    front: list[FrozenTrial] = []
-    for trial in sorted(trials, key=_values):  # none before it can be worse by all
-        if not any(all(a <= b for a, b in zip(one.values, trial.values, strict=True)) for one in front):
-            front.append(trial)
-    return front
+def _front(trials: Sequence[FrozenTrial], most: int) -> list[FrozenTrial]:
+    """Return the trials that none is better than by all objectives; of more than ``most`` some, evenly."""
+    told = sorted(trials, key=_values)  # none can be better by all than one before it
+    values, left, front = np.asarray([trial.values for trial in told]), np.arange(len(told)), []
+    while len(left):
+        front.append(told[left[0]])
+        left = left[(values[left] < values[left[0]]).any(axis=1)]
+    return [front[i] for i in np.unique(np.linspace(0, len(front) - 1, min(most, len(front))).astype(int))]
 
 
 class _Part:

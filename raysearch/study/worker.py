@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from ray import tune
 
 from raysearch.bench import Bench
 from raysearch.models import get_model
-from raysearch.trial import Report, reports
+from raysearch.trial import Report, TrialSpec, reports
 
 SCORE, REPORT, SPEC, JOB = "score", "report", "spec", "job"
 _LONGEST_START_S = 60.0  # of a worker: what clocks that differ may make of it
@@ -48,21 +49,33 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
     """A process that stays warm from trial to trial and keeps its binned data."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        # Until a worker stands seconds pass, which are not the trial's: told apart by clocks of two hosts.
-        waited = min(max(0.0, time.time() - config[SPEC].sent_s), _LONGEST_START_S)
-        self._since_s: float | None = time.monotonic() - waited
+        self._least_s = math.inf  # between a trial's proposal and its arrival, by clocks that may differ
+        self._waited_s: float | None = self._waited(config[SPEC])
+        begun_s = time.monotonic()
         table, recipe = ray.get(config[JOB].ref)
         self._bench = Bench(table, recipe)
+        self._waited_s += time.monotonic() - begun_s
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         # Two thirds of the time in which LightGBM loads are scikit-learn's, for classes that no trial uses.
         with _without("sklearn"):
             get_model(new_config[SPEC].model)
-        # Seconds that are left, not a moment of the driver's clock: hosts' clocks differ.
-        since_s, self._since_s = self._since_s, None
+        # A trial is sent the seconds that it has, not a moment of the driver's clock: hosts' clocks differ.
+        waited, self._waited_s = self._waited_s, None
+        since_s = time.monotonic() - (self._waited(new_config[SPEC]) if waited is None else waited)
         self._reports: Iterator[Report] = reports(new_config[SPEC], self._bench, since_s=since_s)
         return True
+
+    def _waited(self, spec: TrialSpec) -> float:
+        """Return the seconds since a trial was proposed, at most those by which clocks may differ.
+
+        The first one waits for its worker to start. Later ones are told by the quickest so far, which has
+        not waited.
+        """
+        seconds, first = time.time() - spec.sent_s, math.isinf(self._least_s)
+        self._least_s = min(self._least_s, seconds)
+        return min(max(0.0, seconds), _LONGEST_START_S) if first else seconds - self._least_s
 
     def step(self) -> dict[str, Any]:
         report = next(self._reports)

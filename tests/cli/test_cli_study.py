@@ -35,7 +35,7 @@ def test_the_json_holds_what_it_promises(ended, told):
     assert result["study"] == "s"
     assert result["parent_run_id"]
     assert result["tracking_uri"] == f"sqlite:///{place.root}/mlflow.db"
-    assert set(result["trials"]) == {"finished", "stopped", "failed"}
+    assert set(result["trials"]) == {"finished", "stopped", "cut", "failed"}
     assert result["trials"]["finished"] + result["trials"]["stopped"] == 3
     assert result["best"]["params"]["num_leaves"] >= 4
     assert 0 < result["best"]["valid_pinball_loss_avg"] < 5

@@ -160,6 +160,7 @@ def test_the_note_tells_what_is_known(limits, blocks, gain, told):
         evaluation=Evaluation("test", 20, {}, (Interval(0.9, 0.661, *limits, 1.0, 20),), {}, blocks=blocks),
         comparison=Comparison("test", 1.0, 1.1, 6.0, *gain),
         rival=lambda name: None,
+        ensemble=None,
     )
     note = note_at_end(info, result, None)
     assert all(words in note for words in told)
@@ -186,6 +187,7 @@ def test_the_note_says_that_the_default_is_best(trials, stopped_by, told):
         evaluation=Evaluation("test", 20, {}, (), {}),
         comparison=Comparison("test", 1.0, 1.0, 0.0, 0.0, 0.0),
         rival=lambda name: None,
+        ensemble=None,
     )
     note = note_at_end(info, result, None)
     assert told in note and "0.0 %" not in note

@@ -345,3 +345,14 @@ def test_a_trial_takes_the_seconds_that_its_worker_has_measured(tmp_path):
     assert study.ledger.results[0].seconds == pytest.approx(12.5)
     again = begin(tmp_path, limits(9)).ledger.results[0]
     assert again.seconds == pytest.approx(12.5) and again.history[0].seconds == 12.5
+
+
+def test_a_result_is_written_before_anybody_acts_on_it(tmp_path, monkeypatch):
+    study = begin(tmp_path, limits(9))
+    first = finish(study, 2.0)
+    study.kept.put(first, {"m": b"best so far"})
+    spec = propose(study)
+    monkeypatch.setattr(study.ledger, "tell", lambda result: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises((OSError, StudyError)):
+        study.conductor.finished(spec.key, rung(40, 1.0), {"m": b"better"})
+    assert study.kept.get(first) and study.watcher.told[-1] == ("started", spec.key)

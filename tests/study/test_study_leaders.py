@@ -184,3 +184,35 @@ def test_a_trial_that_had_all_its_time_takes_the_place_of_the_one_that_was_cut(t
         assert last in told and first not in told
         if pick:
             assert front(study.ledger.results) == (last,)
+
+
+@pytest.mark.parametrize("candidates", [1, 2])
+def test_what_a_cut_trial_had_pushed_out_comes_back_when_its_second_try_is_worse(tmp_path, candidates):
+    study = begin(tmp_path, limits(9, candidates=candidates))
+
+    def end(score, **words):
+        spec = propose(study)
+        study.conductor.finished(spec.key, Rung(9, score, {}), {"m": b""}, **words)
+
+    end(2.0), end(1.0), end(0.9, cut=True)
+    study.ledger.try_cut_again()
+    end(1.8, cut=True)
+    assert study.conductor.best.score == 0.9, "cut again it had no more time than before"
+    assert [trial.score for trial in with_models(study.ledger.results)] == [2.0, 1.0, 0.9, 1.8]
+    again = begin(tmp_path, limits(9, candidates=candidates))
+    assert again.conductor.best.score == 0.9
+
+
+def test_a_second_try_in_full_that_is_worse_leaves_the_best_of_the_others(tmp_path):
+    for pick, name in ((Pick(), "several"), (None, "one")):
+        (tmp_path / name).mkdir()
+        study = begin(tmp_path / name, limits(9)) if pick is None else Study(tmp_path / name)
+        for score, cut in ((2.0, False), (1.0, False), (0.9, True)):
+            spec = propose(study)
+            rung = Rung(9, score, {}, dict.fromkeys(WORDS, score))
+            study.conductor.finished(spec.key, rung, {"m": b""}, cut=cut)
+        study.ledger.try_cut_again()
+        spec = propose(study)
+        study.conductor.finished(spec.key, Rung(9, 1.8, {}, dict.fromkeys(WORDS, 1.8)), {"m": b""})
+        assert study.conductor.best.score == 1.0
+        assert min(trial.score for trial in with_models(study.ledger.results)) == 1.0

@@ -373,3 +373,36 @@ def test_entries_that_belong_together_are_written_together_and_read_meanwhile(tm
         end(ledger, accept(ledger, space), "finished", rung(20, 2.0))
     assert ledger.study.user_attrs["note"] == "from elsewhere"
     assert [t.state for t in optunas_view(tmp_path, None)] == [t.state for t in ledger.study.trials]
+
+
+def test_a_full_disk_leaves_no_half_line_behind_what_is_written_later(tmp_path, monkeypatch):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space)
+    end(ledger, accept(ledger, space), "finished", rung(20, 2.0))
+    sync = os.fsync
+
+    def full(number):
+        os.truncate(number, os.fstat(number).st_size - 30)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StudyError, match="No space left"), ledger.together():
+        accept(ledger, space)
+    monkeypatch.setattr(os, "fsync", sync)
+    ledger.release()
+    ledger.study.set_user_attr("note", "there is room again")
+    again = open_ledger(tmp_path, space)
+    assert [result.score for result in again.results] == [2.0]
+    end(again, accept(again, space), "finished", rung(20, 1.0))
+    assert len(open_ledger(tmp_path, space).results) == 2
+
+
+def test_trials_that_another_process_has_queued_are_run(tmp_path):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space)
+    end(ledger, accept(ledger, space), "finished", rung(20, 2.0))
+    backend = JournalStorage(JournalFileBackend(str(tmp_path / "ledger.log")))
+    wish = {"num_leaves": 5, "learning_rate": 0.123, "num_boost_round": 7}
+    optuna.load_study(study_name="made-up", storage=backend).enqueue_trial(wish)
+    assert accept(ledger, space).params == wish
+    assert accept(ledger, space).params != wish
