@@ -156,6 +156,20 @@ class Sheet:
             text.set_text(text.get_text().translate(table))
 
 
+def bars(
+    axes: Axes, labels: Sequence[str], lengths: Sequence[float], told: Sequence[str], colour: str
+) -> None:
+    """Draw a bar for each label, the first one on top, with what is told of it at its end."""
+    places = list(range(len(labels)))[::-1]
+    axes.barh(places, lengths, height=0.68, color=colour)
+    for place, length, text in zip(places, lengths, told, strict=True):
+        axes.annotate(
+            text, (length, place), (4, 0), textcoords="offset points", va="center", fontsize=8.5, color=MUTED
+        )
+    name_ticks(axes.yaxis, places, labels, labelcolor=INK)
+    axes.set_ylim(-0.6, max(len(labels), 1) - 0.4)
+
+
 def number_ticks(axis: Any, most: int = 6, tell: Callable[[float], str] | None = None) -> None:
     """Let an axis have at most ``most`` ticks, told by ``tell`` or as short as tells them apart."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator

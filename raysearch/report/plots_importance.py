@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from raysearch.report.canvas import BLUE, INK, MUTED, Plot, Sheet, margin, name_ticks, number_ticks
+from raysearch.report.canvas import BLUE, Plot, Sheet, bars, margin, number_ticks
 from raysearch.report.scales import finite_shares
 from raysearch.report.wording import claimed, percent, several
 
@@ -44,20 +42,7 @@ def _bars(told: list[tuple[str, float]], name: str, title: str, caption: str) ->
     left = margin(labels)
     axes = sheet.axes(left, 0.4, 5.4 - left - 0.55, sheet.size[1] - 0.5, grid="x")
     values = [share for _, share in told]
-    rows = np.arange(len(told))[::-1]
-    axes.barh(rows, values, height=0.68, color=BLUE)
-    for row, share in zip(rows, values, strict=True):
-        axes.annotate(
-            percent(share),
-            (share, row),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=MUTED,
-        )
-    name_ticks(axes.yaxis, rows.tolist(), labels, labelcolor=INK)
-    axes.set_ylim(-0.6, len(told) - 0.4)
+    bars(axes, labels, values, [percent(share) for share in values], BLUE)
     axes.set_xlim(0, max(max(values), 1e-12) * 1.02)
     number_ticks(axes.xaxis, 4, claimed)
     first = ", ".join(f"{key} {percent(share)}" for key, share in told[:3])

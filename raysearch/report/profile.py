@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from raysearch.records import Profile
-from raysearch.report.canvas import BLUE, INK, MUTED, ORANGE, Plot, Sheet, margin, name_ticks, number_ticks
+from raysearch.report.canvas import BLUE, MUTED, ORANGE, Plot, Sheet, bars, margin, number_ticks
 from raysearch.report.record import Section
 from raysearch.report.tables import Row, Table
 from raysearch.report.wording import number, percent, several
@@ -104,20 +102,8 @@ def _plot(profile: Profile) -> Plot:
         left = margin(labels) if labels else 0.5
         start = 5.5 * column
         axes = sheet.axes(start + left, 0.55, 5.5 - left - 0.75, sheet.size[1] - 0.7, grid="x")
-        places = np.arange(len(told))[::-1]
-        axes.barh(places, [one.seconds for one in told], height=0.68, color=colour)
-        for place, one in zip(places, told, strict=True):
-            axes.annotate(
-                percent(one.share),
-                (one.seconds, place),
-                (4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8.5,
-                color=MUTED,
-            )
-        name_ticks(axes.yaxis, places.tolist(), labels, labelcolor=INK)
-        axes.set_ylim(-0.6, max(len(told), 1) - 0.4)
+        seconds, shares = [one.seconds for one in told], [percent(one.share) for one in told]
+        bars(axes, labels, seconds, shares, colour)
         number_ticks(axes.xaxis, 4)
         axes.set_xlabel(title, color=MUTED, fontsize=9)
     largest = ", ".join(f"{one.name} {percent(one.share)}" for one in workers[:3])
