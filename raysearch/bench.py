@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,25 @@ from raysearch.evaluation import levels_collapse
 from raysearch.metrics import Array, Ints, pinball_loss_avg, score_metrics, with_prefix
 from raysearch.models import (
     SEEN_ONLY,
+    TUNABLE,
     Fit,
+    FitInTurns,
     FitSettings,
     FoldFit,
     Frame,
     Known,
     LocatedFit,
     Location,
+    QuantileModel,
     get_model,
     join,
+    load_location,
     locate,
+    save_location,
     wants_location,
     with_location,
 )
+from raysearch.node_share import NodeShare
 from raysearch.objectives import PINBALL, Objective, objective_metrics
 from raysearch.records import FoldRows, Rung
 from raysearch.stopwatch import Stopwatch
@@ -38,7 +45,7 @@ COLLAPSED = (
     "all its quantile levels are alike, though the truth varies: its trees found nothing to learn; lower "
     "min_data_in_leaf or min_child_weight in the search space, or bring more rows"
 )
-_BINNED_KEPT = 4  # binned datasets a worker keeps; the least recently used goes first
+BINNED_KEPT = 4  # binned datasets that a worker keeps for each fold where there is room
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class Recipe:
         objectives: what the trial is scored by; the first one is its score.
         unseen: feature columns whose values in later rows are none of the earlier ones: what a trial with
             ``seen_only`` does not learn from.
+        kept: binned datasets that a worker keeps for each training; the least recently used goes first.
+        in_turns: the levels and folds of a trial are trained one after the other, for want of memory.
     """
 
     categorical: tuple[bool, ...]
@@ -65,6 +74,8 @@ class Recipe:
     part: str = "valid"
     objectives: tuple[Objective, ...] = (PINBALL,)
     unseen: tuple[int, ...] = ()
+    kept: int = BINNED_KEPT
+    in_turns: bool = False
 
 
 class TrialError(Exception):
@@ -74,8 +85,14 @@ class TrialError(Exception):
 class Bench:
     """A worker's place: the shared table, and the binned data that is kept from trial to trial."""
 
-    def __init__(self, table: pa.Table, recipe: Recipe) -> None:
+    def __init__(self, table: pa.Table, recipe: Recipe, share: NodeShare | None = None) -> None:
+        """Take the shared table.
+
+        Args:
+            share: what other workers of the node have made of it; None: there are none.
+        """
         self.recipe = recipe
+        self._share = share or NodeShare("")
         self.watch = Stopwatch()
         self._binned: OrderedDict[Hashable, Any] = OrderedDict()
         self._locations: dict[Hashable, Location | None] = {}
@@ -128,25 +145,56 @@ class Bench:
         return rows.without(self.recipe.unseen) if seen_only else rows, z, weights
 
     def _begin(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
-        model, settings = get_model(model_name), self.recipe.settings
+        model = get_model(model_name)
+        settings = replace(self.recipe.settings, interleaved=self.trainings > 1)
         seen = self._seen_only(fit_params)
         location = self._location(fold, model_name, seen) if wants_location(fit_params) else None
         key = (model_name, model.bin_key(fit_params), location is not None, seen, fold)
         if key not in self._binned:
-            while len(self._binned) >= _BINNED_KEPT * len(self._learnt):
-                self._binned.popitem(last=False)
-            rows, z, weights = self._known(fold, seen)
-            if location is not None:
-                rows, z = with_location(rows, location.learnt), z - location.learnt
+            while len(self._binned) >= self.recipe.kept * len(self._learnt):
+                self._share.forget(self._binned.popitem(last=False)[0])
             with self.watch.part("binning"):
-                self._binned[key] = model.bin(rows, z, fit_params, settings, weights)
+                self._binned[key] = self._bin(key, location, fit_params)
         self._binned.move_to_end(key)
+        watched = self._watched[fold]
         if location is None:
-            return model.start(self._binned[key], fit_params, settings, self._watched[fold])
-        watched = with_location(self._watched[fold], location.watched)
+            return self._start(model, self._binned[key], fit_params, settings, watched)
         if settings.monotone:  # what rises with the location rises with all that moves it
             settings = replace(settings, monotone=(*settings.monotone, 1))
-        return LocatedFit(model.start(self._binned[key], fit_params, settings, watched), location)
+        watched = with_location(watched, location.watched)
+        return LocatedFit(self._start(model, self._binned[key], fit_params, settings, watched), location)
+
+    def _bin(self, key: tuple[Any, ...], location: Location | None, fit_params: Mapping[str, Any]) -> Any:
+        """Return a fold's rows as the library bins them, or as another worker of the node has."""
+        model_name, *_, seen, fold = key
+        model, settings = get_model(model_name), self.recipe.settings
+        rows, z, weights = self._known(fold, seen)
+        if location is not None:
+            rows, z = with_location(rows, location.learnt), z - location.learnt
+        return self._share.once(
+            key,
+            lambda: model.bin(rows, z, fit_params, settings, weights),
+            model.save_binned,
+            lambda path: model.load_binned(path, rows, fit_params, settings),
+        )
+
+    def _start(
+        self,
+        model: QuantileModel,
+        binned: Any,
+        fit_params: Mapping[str, Any],
+        settings: FitSettings,
+        watched: Frame,
+    ) -> Fit:
+        if not self.recipe.in_turns:
+            return model.start(binned, fit_params, settings, watched)
+        levels = settings.levels
+        parts = [(level,) for level in levels] if TUNABLE[model.name].levels_apart else [levels]
+        begin = [
+            partial(model.start, binned, fit_params, replace(settings, levels=part), watched)
+            for part in parts
+        ]
+        return FitInTurns(model, begin)
 
     def _location(self, fold: int, model_name: str, seen_only: bool) -> Location | None:
         """Return the location of a fold's rows: the same for all trials of a library with these features."""
@@ -155,7 +203,12 @@ class Bench:
             rows, z, weights = self._known(fold, seen_only)
             model, settings = get_model(model_name), self.recipe.settings
             with self.watch.part("location"):
-                self._locations[key] = locate(model, rows, z, self._watched[fold], settings, weights)
+                self._locations[key] = self._share.once(
+                    ("location", *key),
+                    lambda: locate(model, rows, z, self._watched[fold], settings, weights),
+                    save_location,
+                    load_location,
+                )
         return self._locations[key]
 
     def loss(self, raw: Array) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from raysearch.models import (
     TUNABLE,
+    FitInTurns,
     FitSettings,
     Frame,
     LocatedFit,
@@ -110,6 +112,42 @@ class ModelContract:
             assert self.model.bin_key(params) == self.model.bin_key({})
             again = self.fit(8, params, binned=shared).predict_watched()
             np.testing.assert_array_equal(again, self.fit(8, params).predict_watched())
+
+    def test_binned_data_from_a_file_trains_the_same(self, tmp_path):
+        frame, y = make_frame()
+        weights = np.linspace(0.5, 1.5, frame.rows)
+        shared, file = self.model.bin(frame, y, self.binned, SETTINGS, weights), tmp_path / "binned"
+        try:
+            self.model.save_binned(shared, file)
+        except NotImplementedError:
+            pytest.skip("the library keeps no binned data in files")
+        params = {**self.sampled, **self.binned}
+        loaded = self.model.load_binned(file, frame, self.binned, SETTINGS)
+        again, straight = self.fit(8, params, binned=loaded), self.fit(8, params, binned=shared)
+        assert again.dump() == straight.dump()
+        with pytest.raises(ValueError, match="other rows"):
+            self.model.load_binned(file, frame.slice(0, 100), self.binned, SETTINGS)
+
+    def test_boosters_in_turns_are_the_same(self):
+        frame, y = make_frame()
+        for params in (self.small, self.sampled, *self.variants.values()):
+            binned, watched = self.model.bin(frame, y, params, SETTINGS), frame.slice(0, 80)
+            parts = [(q,) for q in LEVELS] if TUNABLE[self.name].levels_apart else [LEVELS]
+            begin = [
+                partial(self.model.start, binned, params, replace(SETTINGS, levels=part), watched)
+                for part in parts
+            ]
+            fit = FitInTurns(self.model, begin)
+            for rung in (4, 4, 12):
+                fit.advance(rung)
+                straight = self.fit(rung, params)
+                assert fit.rounds == rung
+                assert not fit.additive
+                np.testing.assert_array_equal(fit.predict_watched(), straight.predict_watched())
+                fit.predict_watched()[:] = 0  # what is handed out is the caller's
+            assert fit.dump() == fit.dump(12) == straight.dump()
+            with pytest.raises(ValueError, match="of 12 rounds are kept, not of 4"):
+                fit.dump(4)
 
     def test_other_bins_have_another_key(self):
         assert self.model.bin_key({**self.small, **self.binned}) != self.model.bin_key(self.small)

@@ -15,6 +15,7 @@ from raysearch.flow.blending import Chosen, choose_trials, search_files
 from raysearch.flow.display import Display
 from raysearch.flow.job import Job
 from raysearch.forecaster import Forecaster, Member
+from raysearch.memory import lean
 from raysearch.metrics import Array
 from raysearch.models import by_fold, get_model, load_located
 from raysearch.records import FoldRows, TrialResult
@@ -81,7 +82,7 @@ class Trainer:
                 first = job.dataset.recent
                 whole = FoldRows(((first, job.dataset.parts["valid"][1]),), (first, first + 1))
                 recipe = replace(recipe, fits=(whole,))
-            self._benches[refit] = Bench(job.dataset.table, recipe)
+            self._benches[refit] = Bench(job.dataset.table, lean(recipe, job.space))
         return self._benches[refit]
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,12 +20,13 @@ from raysearch.flow.environment import describe_environment
 from raysearch.flow.job import Clock, Job
 from raysearch.flow.older import as_begun
 from raysearch.flow.places import complete, knock, to_keep, with_ledger
+from raysearch.flow.searching import connection, planned, search
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
 from raysearch.flow.study import Study
 from raysearch.logs import chatter_to
 from raysearch.models import SEEN_ONLY
 from raysearch.space import SearchSpace, load_space, parse_space, without_choice
-from raysearch.study.cluster import Cluster, connected
+from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor, Watcher
 from raysearch.study.home import Home
 from raysearch.study.kept import KeptModels
@@ -179,15 +179,19 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                 check_pick(job, ledger.results)
                 conductor = _conductor(job, ledger, (tracker, display))
                 tracker.prepare()
-            with _connected(job, conductor, display) as cluster:
+            with connection(job, conductor, display) as cluster:
+                cluster, plan = planned(job, cluster)
                 with no_interrupt_lost(), job.clock.watch.part("record"):
                     _start_record(tracker, _info(job), begins)
                     if not job.picks_only:
                         ledger.try_cut_again()
                     tracker.reconcile(ledger.results, ledger.release_lost())
-                    place = _begins(job, ledger, tracker, cluster)
+                    display.search_begins(_begins(job, ledger, tracker, cluster))
+                if plan.told and conductor.wants() != "done":
+                    display.warn(plan.told)
                 with job.clock.watch.part("search"):
-                    _search(job, conductor, ledger, place, (cluster, display))
+                    search(job, conductor, ledger, plan.recipe, cluster)
+                display.search_ends("pick" if job.picks_only else conductor.stopped_by)
                 conductor.watch.add("tracking", tracker.spent_s)
             study, status = close_study(job, conductor, ledger, tracker, display)
         except (KeyboardInterrupt, InterruptedStudyError) as error:
@@ -253,42 +257,6 @@ def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Condu
         members=search.ensemble,
     )
     return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers)
-
-
-@contextlib.contextmanager
-def _connected(job: Job, conductor: Conductor, display: Display) -> Iterator[Cluster | None]:
-    """Hold the cluster that the trials will run on; None where there is none, or nothing to run."""
-    if job.config.compute.engine == "inline" or conductor.wants() == "done":
-        yield None
-        return
-    display.phase("starting Ray" if job.config.compute.address is None else "connecting to Ray")
-    with contextlib.ExitStack() as connection:
-        with job.clock.watch.part("Ray"):
-            cluster = connection.enter_context(connected(job.config.compute))
-        yield cluster
-        with job.clock.watch.part("Ray"):
-            connection.close()
-
-
-def _search(
-    job: Job, conductor: Conductor, ledger: Ledger, about: SearchBegins, place: tuple[Cluster | None, Display]
-) -> None:
-    cluster, display = place
-    display.search_begins(about)
-    table, recipe = job.dataset.table, job.recipe()
-    with first_signal(conductor.interrupt), conductor.watch.part("engine"):
-        if conductor.wants() == "done":
-            pass  # an earlier run has reached what was asked
-        elif cluster is None:
-            from raysearch.study.inline import run_inline
-
-            run_inline(conductor, ledger, job.space, table, recipe)
-        else:
-            from raysearch.study.ray_engine import run_on_ray
-
-            where = (cluster, job.config.compute)
-            run_on_ray(conductor, ledger, job.space, (table, recipe), where)
-    display.search_ends("pick" if job.picks_only else conductor.stopped_by)
 
 
 def _begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None) -> SearchBegins:

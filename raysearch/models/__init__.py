@@ -11,19 +11,24 @@ from raysearch.models.location import (
     LocatedFit,
     Location,
     load_located,
+    load_location,
     locate,
     located_importance,
+    save_location,
     wants_location,
     with_location,
 )
 from raysearch.models.protocol import Fit, FitSettings, Frame, Known, QuantileModel, join
-from raysearch.models.tunables import MODEL_NAMES, SEEN_ONLY, TUNABLE, Tunable
+from raysearch.models.tunables import LOCATION, MODEL_NAMES, SEEN_ONLY, TUNABLE, Tunable
+from raysearch.models.turns import FitInTurns
 
 __all__ = [
+    "LOCATION",
     "MODEL_NAMES",
     "SEEN_ONLY",
     "TUNABLE",
     "Fit",
+    "FitInTurns",
     "FitSettings",
     "FoldFit",
     "Frame",
@@ -36,8 +41,10 @@ __all__ = [
     "get_model",
     "join",
     "load_located",
+    "load_location",
     "locate",
     "located_importance",
+    "save_location",
     "wants_location",
     "with_location",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
@@ -13,9 +14,10 @@ from raysearch.metrics import Array
 from raysearch.models.protocol import MEAN_ROUNDS, SMALL_LEAVES, FitSettings, Frame, Known
 from raysearch.models.tunables import OWN, TUNABLE
 
-# These decide how LightGBM bins; a dataset binned under other values would be used silently or refused.
-_BINNING = ("max_bin", "min_data_in_bin", "bin_construct_sample_cnt")
+# A dataset binned under other values of these would be used silently or refused.
+_BINNING = TUNABLE["lightgbm"].binning
 _ROUNDS = TUNABLE["lightgbm"].rounds
+_FILE = "level_{:03d}.txt"
 _SMALL_ROWS = 30_000  # below, histograms by row are the faster ones
 _MEAN = {  # learns quickly, and alike on small and large tables
     "objective": "regression",
@@ -128,9 +130,24 @@ class _Fit:
     def dump(self, rounds: int | None = None) -> dict[str, bytes]:
         kept = self.rounds if rounds is None else rounds
         return {
-            f"level_{i:03d}.txt": booster.model_to_string(num_iteration=trees[kept] or -1).encode()
+            _FILE.format(i): booster.model_to_string(num_iteration=trees[kept] or -1).encode()
             for i, (booster, trees) in enumerate(zip(self._boosters, self._trees, strict=True))
         }
+
+
+def _dataset(
+    rows: Any, frame: Frame, params: Mapping[str, Any], settings: FitSettings, **truth: Array | None
+) -> lgb.Dataset:
+    """Return ``rows``, the frame's features or a file of what they were binned to, as binned data."""
+    own = {name: params[name] for name in _BINNING if name in params}
+    dataset = lgb.Dataset(
+        rows,
+        categorical_feature=[i for i, categorical in enumerate(frame.categorical) if categorical],
+        free_raw_data=True,  # False would bin again silently when parameters differ
+        params={**_base_params(settings, frame.rows), **own},
+        **truth,
+    )
+    return dataset.construct()
 
 
 class LightGBM:
@@ -149,22 +166,26 @@ class LightGBM:
         settings: FitSettings,
         weights: Array | None = None,
     ) -> lgb.Dataset:
-        own = {name: params[name] for name in _BINNING if name in params}
-        codes = [i for i, categorical in enumerate(frame.categorical) if categorical]
-        dataset = lgb.Dataset(
-            frame.features,
-            label=z,
-            weight=weights,
-            categorical_feature=codes,
-            free_raw_data=True,  # False would bin again silently when parameters differ
-            params={**_base_params(settings, frame.rows), **own},
-        )
-        return dataset.construct()
+        return _dataset(frame.features, frame, params, settings, label=z, weight=weights)
+
+    def save_binned(self, binned: lgb.Dataset, path: Path) -> None:
+        binned.save_binary(path)
+
+    def load_binned(
+        self, path: Path, frame: Frame, params: Mapping[str, Any], settings: FitSettings
+    ) -> lgb.Dataset:
+        dataset = _dataset(path, frame, params, settings)
+        if (dataset.num_data(), dataset.num_feature()) != (frame.rows, frame.features.num_columns):
+            raise ValueError(f"{path} holds other rows")
+        return dataset
 
     def start(
         self, binned: lgb.Dataset, params: Mapping[str, Any], settings: FitSettings, watched: Frame
     ) -> _Fit:
         return _Fit(binned, params, settings, watched)
+
+    def together(self, parts: Sequence[Mapping[str, bytes]]) -> dict[str, bytes]:
+        return {_FILE.format(i): content for i, part in enumerate(parts) for content in part.values()}
 
     def load(self, files: Mapping[str, bytes], levels: Sequence[float]) -> Callable[[Frame], Array]:
         boosters = [lgb.Booster(model_str=files[name].decode()) for name in sorted(files)]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ _STRETCHES, _OF_MANY = 4, 2
 _FEWEST_ROWS = 100  # below, a stretch holds too few rows to tell when to stop
 _MANY_ROWS = 50_000  # beyond, half of them tell enough, and a second size of trees costs the time of a trial
 _PREFIX = "location_{:02d}."
+_FILE = "file/"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,25 @@ def locate(
         said += predict(watched) / stretches
         files.update({_PREFIX.format(i) + name: data for name, data in own.items()})
     return Location(files, learnt, said)
+
+
+def save_location(location: Location | None, path: Path) -> None:
+    """Write what was learnt of some rows, or that they are too few, for ``load_location``."""
+    arrays: dict[str, Array] = {}
+    if location is not None:
+        arrays = {"learnt": location.learnt, "watched": location.watched}
+        arrays |= {f"{_FILE}{name}": np.frombuffer(data, np.uint8) for name, data in location.files.items()}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def load_location(path: Path) -> Location | None:
+    """Read what ``save_location`` has written."""
+    with np.load(path, allow_pickle=False) as found:
+        if "learnt" not in found:
+            return None
+        files = {name.removeprefix(_FILE): found[name].tobytes() for name in found if name.startswith(_FILE)}
+        return Location(files, found["learnt"], found["watched"])
 
 
 def with_location(frame: Frame, said: Array) -> Frame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from raysearch.metrics import Array
@@ -61,6 +62,7 @@ class FitSettings:
         monotone: for each feature column 1 or -1 where every quantile must rise or fall with it, all else
             being equal, and 0 where it is free; empty: all are. Rows in which the column is missing stand
             apart.
+        interleaved: other trainings advance between this one's rounds, as those of several folds do.
     """
 
     levels: tuple[float, ...]
@@ -68,6 +70,7 @@ class FitSettings:
     threads: int = 1
     gpu: bool = False
     monotone: tuple[int, ...] = ()
+    interleaved: bool = False
 
 
 class Fit(Protocol):
@@ -121,8 +124,25 @@ class QuantileModel(Protocol):
             weights: how much each row counts [rows], above 0 and 1 in the mean; None: all alike.
         """
 
+    def save_binned(self, binned: Any, path: Path) -> None:
+        """Write binned data for ``load_binned``.
+
+        Raises:
+            NotImplementedError: the library cannot.
+        """
+
+    def load_binned(self, path: Path, frame: Frame, params: Mapping[str, Any], settings: FitSettings) -> Any:
+        """Return the binned data of ``frame``'s rows as ``bin`` would, from a file.
+
+        Raises:
+            Exception: the file is not what ``save_binned`` wrote of these rows.
+        """
+
     def start(self, binned: Any, params: Mapping[str, Any], settings: FitSettings, watched: Frame) -> Fit:
         """Begin a training on binned data; ``watched`` are the rows that it will be scored on."""
+
+    def together(self, parts: Sequence[Mapping[str, bytes]]) -> dict[str, bytes]:
+        """Return the files of one model from those that fits of its levels, in their order, have dumped."""
 
     def load(self, files: Mapping[str, bytes], levels: Sequence[float]) -> Callable[[Frame], Array]:
         """Return a function from a frame to quantiles [rows, levels], not put in order, for dumped boosters.

@@ -13,6 +13,22 @@ OWN = (LOCATION, SEEN_ONLY)  # raysearch's own switches, which no library is giv
 
 
 @dataclass(frozen=True)
+class Footprint:
+    """Bytes that a training takes in memory, measured with tables of 5 to 50 columns, and rounded up.
+
+    Attributes:
+        cell: of a binned feature of at most 256 bins; ``wide_cell``: of more.
+        row: of a binned row, beside its cells.
+        level_row: of a booster that is alive, a row and level.
+    """
+
+    cell: float
+    wide_cell: float
+    row: float
+    level_row: float
+
+
+@dataclass(frozen=True)
 class Tunable:
     """What can be tuned in one library.
 
@@ -23,6 +39,8 @@ class Tunable:
         reserved: parameters that raysearch sets itself, with the setting to use in their place.
         words: the values that a parameter of words can take.
         unlimited: parameters whose default stands for "no limit", not for a small number.
+        binning: parameters that decide how rows are binned.
+        levels_apart: each level has a booster of its own, so that they can be trained one after the other.
     """
 
     library: str
@@ -31,6 +49,9 @@ class Tunable:
     reserved: Mapping[str, str]
     words: Mapping[str, tuple[str, ...]]
     unlimited: frozenset[str]
+    binning: tuple[str, ...]
+    footprint: Footprint
+    levels_apart: bool
 
     @property
     def known(self) -> frozenset[str]:
@@ -97,6 +118,9 @@ _LIGHTGBM = Tunable(
     },
     words={"boosting": ("gbdt", "dart", "rf"), "data_sample_strategy": ("bagging", "goss")},
     unlimited=frozenset({"max_depth"}),
+    binning=("max_bin", "min_data_in_bin", "bin_construct_sample_cnt"),
+    footprint=Footprint(cell=2, wide_cell=3, row=16, level_row=45),
+    levels_apart=True,
 )
 
 _XGBOOST = Tunable(
@@ -148,6 +172,9 @@ _XGBOOST = Tunable(
         "multi_strategy": ("one_output_per_tree", "multi_output_tree"),
     },
     unlimited=frozenset({"max_leaves"}),
+    binning=("max_bin",),
+    footprint=Footprint(cell=7, wide_cell=9, row=16, level_row=25),
+    levels_apart=False,
 )
 
 TUNABLE: Mapping[str, Tunable] = {"lightgbm": _LIGHTGBM, "xgboost": _XGBOOST}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ class _Fit:
                 "device": "cuda" if settings.gpu else "cpu",
                 "nthread": settings.threads,
                 "seed": settings.seed,
+                # Else boosters that advance by turns, one a fold, would draw from each other's chances.
+                "seed_per_iteration": settings.interleaved,
                 "verbosity": 0,
                 **own,
             },
@@ -96,10 +99,22 @@ class XGBoost:
             nthread=settings.threads,
         )
 
+    def save_binned(self, binned: xgb.QuantileDMatrix, path: Path) -> None:
+        raise NotImplementedError("XGBoost keeps no binned data in files")
+
+    def load_binned(
+        self, path: Path, frame: Frame, params: Mapping[str, Any], settings: FitSettings
+    ) -> xgb.QuantileDMatrix:
+        raise NotImplementedError("XGBoost keeps no binned data in files")
+
     def start(
         self, binned: xgb.QuantileDMatrix, params: Mapping[str, Any], settings: FitSettings, watched: Frame
     ) -> _Fit:
         return _Fit(binned, params, settings, watched)
+
+    def together(self, parts: Sequence[Mapping[str, bytes]]) -> dict[str, bytes]:
+        (files,) = parts
+        return dict(files)
 
     def load(self, files: Mapping[str, bytes], levels: Sequence[float]) -> Callable[[Frame], Array]:
         booster = _load(files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
+from raysearch.memory import Room
 from raysearch.study.guard import SignalHandlers, environment
 
 _SETTINGS = ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")
@@ -25,6 +27,8 @@ class Cluster:
         dashboard: address of the Ray dashboard with its scheme; empty where there is none.
         slots: trials that can run at once.
         own: the connection ends with the search, and with it all that the search has left there.
+        rooms: what each node has for trials.
+        worker_bytes: memory that is set aside for each trial; 0: none is.
     """
 
     address: str
@@ -33,6 +37,8 @@ class Cluster:
     gpus: float
     slots: int
     own: bool
+    rooms: tuple[Room, ...] = ()
+    worker_bytes: int = 0
 
 
 def check_address(address: str | None) -> None:
@@ -169,7 +175,9 @@ def _describe(compute: ComputeConfig, dashboard: str, *, own: bool) -> Cluster:
     context = ray.get_runtime_context()
     resources = ray.cluster_resources()
     cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-    slots = sum(_slots(node["Resources"], compute) for node in ray.nodes() if node["Alive"])
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    rooms = tuple(Room(node.get("memory", math.inf), _slots(node, compute)) for node in nodes)
+    slots = sum(room.slots for room in rooms)
     if slots < 1:
         raise ClusterError(
             f"no node of the cluster can hold a trial of {compute.cpus_per_trial} CPUs and "
@@ -177,7 +185,7 @@ def _describe(compute: ComputeConfig, dashboard: str, *, own: bool) -> Cluster:
         )
     wanted = compute.max_concurrent or slots
     url = f"http://{dashboard}" if dashboard else ""
-    return Cluster(context.gcs_address, url, cpus, gpus, min(slots, wanted), own)
+    return Cluster(context.gcs_address, url, cpus, gpus, min(slots, wanted), own, rooms)
 
 
 def _slots(resources: dict[str, float], compute: ComputeConfig) -> int:

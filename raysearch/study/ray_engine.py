@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from ray.tune.search.optuna import OptunaSearch
 from raysearch.bench import Recipe
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
+from raysearch.node_share import end_share
 from raysearch.space import SearchSpace
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor
@@ -191,8 +194,27 @@ def run_on_ray(
     Raises:
         RaysearchError: when trials cannot be written down, no worker can start, or Tune itself fails.
     """
-    shared = SharedJob("the shared table")
+    with _shared(job, place[0].slots) as shared:
+        _run_until_done(conductor, (ledger, space, shared), place)
+
+
+@contextlib.contextmanager
+def _shared(job: tuple[pa.Table, Recipe], slots: int) -> Iterator[SharedJob]:
+    """Put what all workers need into the object store, once."""
+    shared = SharedJob(uuid.uuid4().hex if slots > 1 else "")
     shared.ref = ray.put(job)
+    try:
+        yield shared
+    finally:
+        end_share(str(shared))
+
+
+def _run_until_done(
+    conductor: Conductor,
+    study: tuple[Ledger, SearchSpace, SharedJob],
+    place: tuple[Cluster, ComputeConfig],
+) -> None:
+    ledger, space, shared = study
     conductor.slots = place[0].slots
     failures, ended = 0, -1
     while True:
@@ -231,7 +253,8 @@ def _tuner(
     scratch: str,
 ) -> tune.Tuner:
     cluster, compute = place
-    worker = tune.with_resources(TrialWorker, {"CPU": compute.cpus_per_trial, "GPU": compute.gpus_per_trial})
+    needs = {"CPU": compute.cpus_per_trial, "GPU": compute.gpus_per_trial, "memory": cluster.worker_bytes}
+    worker = tune.with_resources(TrialWorker, needs)
     # Tune finds the class by its name; studies that run beside each other may ask for other resources. Ray's
     # dashboard shows the qualified one.
     worker.__name__ = worker.__qualname__ = (

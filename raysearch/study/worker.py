@@ -14,6 +14,7 @@ from ray import tune
 
 from raysearch.bench import Bench
 from raysearch.models import get_model
+from raysearch.node_share import NodeShare
 from raysearch.trial import Report, TrialSpec, reports
 
 SCORE, REPORT, SPEC, JOB = "score", "report", "spec", "job"
@@ -36,6 +37,8 @@ def _without(module: str) -> Iterator[None]:
 class SharedJob(str):
     """The reference to the shared table and its recipe to a worker; a mere text to the files of Tune.
 
+    The text is what the workers of a node share their things under; empty: they do not.
+
     A reference that is pickled into a file, or with a class, stays in the object store until the driver ends.
     """
 
@@ -53,7 +56,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._waited_s: float | None = self._waited(config[SPEC])
         begun_s = time.monotonic()
         table, recipe = ray.get(config[JOB].ref)
-        self._bench = Bench(table, recipe)
+        self._bench = Bench(table, recipe, NodeShare(str(config[JOB])))
         self._waited_s += time.monotonic() - begun_s
         self.reset_config(config)
 

@@ -81,7 +81,7 @@ def test_a_cluster_that_breaks_while_connecting_leaves_nothing(place, store, inv
         raise ClusterError("no node can hold a trial")
         yield
 
-    monkeypatch.setattr(importlib.import_module("raysearch.flow.tune"), "connected", broken)
+    monkeypatch.setattr(importlib.import_module("raysearch.flow.searching"), "connected", broken)
     refused(invoke("tune", *place.data, "--space", "quick.yaml"), ["no node can hold a trial"])
     place.check_nothing_left()
 
@@ -109,7 +109,7 @@ def test_what_is_refused_leaves_nothing_in_a_shared_ledger(place, invoke, monkey
         raise ClusterError("no node can hold a trial")
         yield
 
-    monkeypatch.setattr(importlib.import_module("raysearch.flow.tune"), "connected", broken)
+    monkeypatch.setattr(importlib.import_module("raysearch.flow.searching"), "connected", broken)
     database = f"sqlite:///{place.root}/ledger.db"
     words = ["tune", *place.data, "--space", "quick.yaml", "--no-tracking", "--ledger", database]
     refused(invoke(*words), ["no node can hold a trial"])

@@ -16,6 +16,7 @@ from study_made_up import SMALL, begin, compute, limits, same, small_job
 from study_on_ray import acting, left_behind, run, states
 
 from raysearch.errors import ClusterError
+from raysearch.node_share import _home
 from raysearch.space import SearchSpace
 from raysearch.space.read import parse_space
 from raysearch.study import ray_engine
@@ -146,3 +147,31 @@ def test_a_worker_that_starts_slower_than_trials_end_is_waited_for(tmp_path, mon
     run(study)
     counts = Counter(pid for _, pid in pids())
     assert len(counts) == 2 and min(counts.values()) > 5
+
+
+def test_what_one_worker_has_binned_the_other_loads(tmp_path, monkeypatch):
+    """Two workers bin as many times as one alone would, and leave no file."""
+    base = ray_engine.TrialWorker
+
+    class TrialWorker(base):
+        def setup(self, config):
+            from raysearch.models.lightgbm import LightGBM
+
+            original = LightGBM.bin
+
+            def noted(*words):
+                with Path(tmp_path, "binned").open("a") as file:
+                    file.write(f"{os.getpid()}\n")
+                return original(*words)
+
+            LightGBM.bin = noted
+            super().setup(config)
+
+    monkeypatch.setattr(ray_engine, "TrialWorker", TrialWorker)
+    trained = acting(monkeypatch, tmp_path)
+    home = _home()
+    before = set(home.iterdir()) if home.exists() else set()
+    run(begin(tmp_path, limits(8)))
+    assert len({pid for _, pid in trained()}) == 2
+    assert len(Path(tmp_path, "binned").read_text().split()) == 1
+    assert set(home.iterdir()) <= before

@@ -1,0 +1,137 @@
+"""Correctness before speed: with everything on, a trial has the score of its parameters computed plainly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import lightgbm as lgb
+import numpy as np
+import pyarrow as pa
+import pytest
+import xgboost as xgb
+from contracts import make_frame
+
+from raysearch.bench import Bench, Recipe
+from raysearch.calibration import Folds
+from raysearch.data import Transform
+from raysearch.models import MODEL_NAMES, FitSettings
+from raysearch.node_share import NodeShare, end_share
+from raysearch.records import FoldRows
+from raysearch.trial import TrialSpec, reports
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+ROWS, EDGES = 900, ((0, 300), (300, 600), (600, 900))
+PARAMS = {
+    "lightgbm": {
+        "num_leaves": 9,
+        "learning_rate": 0.15,
+        "feature_fraction": 0.8,
+        "bagging_fraction": 0.7,
+        "bagging_freq": 1,
+        "max_bin": 63,
+    },
+    "xgboost": {
+        "max_depth": 4,
+        "learning_rate": 0.2,
+        "subsample": 0.7,
+        "colsample_bytree": 0.8,
+        "max_bin": 64,
+    },
+}
+
+
+@pytest.fixture
+def job():
+    """Return a table of odd rows (gaps, a category, weights), and a recipe of three folds."""
+    frame, y = make_frame(ROWS)
+    weights = np.linspace(0.5, 1.5, ROWS)
+    table = frame.features.append_column("target", pa.array(np.exp(y / 4)))
+    table = table.append_column("weight", pa.array(weights))
+    fits = tuple(FoldRows(tuple(other for other in EDGES if other != own), own) for own in EDGES)
+    folds = Folds(np.repeat([0, 1, 2], 300), weights=weights)
+    settings = FitSettings(LEVELS, seed=3)
+    return table, Recipe(frame.categorical, fits, Transform("log"), settings, folds, "marginal")
+
+
+def lightgbm_quantiles(x, z, weights, new, rounds):
+    """Return LightGBM's quantiles of new rows as its documentation trains them: a model a level."""
+    said = []
+    for level in LEVELS:
+        own = {"objective": "quantile", "alpha": level, "seed": 3, "verbosity": -1, "num_threads": 1}
+        own |= {"deterministic": True, "force_row_wise": True, "feature_pre_filter": False}
+        rows = lgb.Dataset(x, z, weight=weights, categorical_feature=[3])
+        said.append(lgb.train({**own, **PARAMS["lightgbm"]}, rows, rounds).predict(new))
+    return np.column_stack(said)
+
+
+def xgboost_quantiles(x, z, weights, new, rounds):
+    """Return XGBoost's quantiles of new rows as its documentation trains them: one model of all levels."""
+    kinds = {"feature_types": ["q", "q", "q", "c"], "enable_categorical": True}
+    rows = xgb.QuantileDMatrix(x, z, weight=weights, max_bin=64, **kinds)
+    own = {
+        "objective": "reg:quantileerror",
+        "quantile_alpha": np.array(LEVELS),
+        "seed": 3,
+        "nthread": 1,
+        "seed_per_iteration": True,
+    }
+    booster = xgb.train({**own, "tree_method": "hist", **PARAMS["xgboost"]}, rows, rounds)
+    return booster.predict(xgb.DMatrix(new, **kinds))
+
+
+def offset(residuals, weights, level):
+    """Return the conformal offset of an upper level: the least residual that enough rows lie at or below."""
+    order = np.argsort(residuals)
+    needed, reached = level * (weights.sum() + 1), 0.0
+    for i in order:
+        reached += weights[i]
+        if reached >= needed - 1e-9:
+            return residuals[i]
+    return math.inf
+
+
+def plainly(table, model, rounds):
+    """Return the score of quantiles that are put in order and calibrated by the other folds' rows."""
+    x = np.column_stack([table[f"f{i}"].to_numpy() for i in range(4)])
+    y, weights = table["target"].to_numpy(), table["weight"].to_numpy()
+    z = np.log(y)
+    said = np.empty((ROWS, len(LEVELS)))
+    for start, stop in EDGES:
+        known = np.ones(ROWS, bool)
+        known[start:stop] = False
+        quantiles = {"lightgbm": lightgbm_quantiles, "xgboost": xgboost_quantiles}[model]
+        said[start:stop] = quantiles(x[known], z[known], weights[known], x[start:stop], rounds)
+    said.sort(axis=1)
+    told = np.empty_like(said)
+    for start, stop in EDGES:
+        other = np.ones(ROWS, bool)
+        other[start:stop] = False
+        for i, level in enumerate(LEVELS):
+            residuals, counts = (z - said[:, i])[other], weights[other]
+            up, down = offset(residuals, counts, level), -offset(-residuals, counts, 1 - level)
+            shift = (up + down) / 2 if level == 0.5 else up if level > 0.5 else down
+            told[start:stop, i] = said[start:stop, i] + shift
+    told = np.exp(np.sort(told, axis=1))
+    error = y[:, None] - told
+    losses = np.maximum(np.array(LEVELS) * error, (np.array(LEVELS) - 1) * error)
+    return float(np.average(losses.mean(axis=1), weights=weights))
+
+
+@pytest.mark.parametrize("in_turns", [False, True])
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_the_score_is_that_of_a_plain_computation(job, model, in_turns, monkeypatch, tmp_path):
+    """Warm from other trials, binned by another worker of the node, rung by rung, ended where it stalls."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    table, recipe = job
+    recipe = replace(recipe, in_turns=in_turns)
+    other, bench = (Bench(table, recipe, NodeShare("plainly")) for _ in range(2))
+    spec = TrialSpec(0, "k", model, PARAMS[model], (10, 20, 40))
+    list(reports(spec, other))
+    list(reports(replace(spec, fit_params={**PARAMS[model], "max_bin": 31}), bench))
+    found = list(reports(spec, bench))
+    end_share("plainly")
+    assert not any(report.failure for report in found)
+    told = {report.rung.step: report.rung.score for report in found}
+    assert told == pytest.approx({step: plainly(table, model, step) for step in told}, abs=1e-6)
