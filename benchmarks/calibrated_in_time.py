@@ -17,12 +17,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from raysearch.bench import Bench, Recipe
+from raysearch.bench import Bench
 from raysearch.calibration import calibrate
 from raysearch.config import load_config
 from raysearch.data import load_builtin, prepare
 from raysearch.metrics import pinball_losses
 from raysearch.models import FitSettings, Frame, get_model
+from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)

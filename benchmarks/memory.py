@@ -28,11 +28,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from raysearch.bench import Recipe
 from raysearch.calibration import make_folds
 from raysearch.data import Transform
 from raysearch.memory import worker_bytes
 from raysearch.models import FitSettings, Frame, get_model
+from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
 from raysearch.space import load_space
 

@@ -23,11 +23,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from raysearch.bench import Recipe
 from raysearch.calibration import make_folds
 from raysearch.config import ComputeConfig
 from raysearch.data import Transform
 from raysearch.models import FitSettings
+from raysearch.recipe import Recipe
 from raysearch.records import FoldRows, Rung
 from raysearch.space import load_space
 from raysearch.study import ray_engine

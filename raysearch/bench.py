@@ -1,21 +1,18 @@
-"""A worker's place: the shared table, what it has binned, and how what a model says of it is scored."""
+"""A worker's place: the shared table, and what it has binned and learnt of it."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from raysearch.calibration import Folds, calibrate, cross_calibrated
-from raysearch.data import Transform
-from raysearch.evaluation import levels_collapse
-from raysearch.metrics import Array, Ints, pinball_loss_avg, score_metrics, with_prefix
 from raysearch.models import (
+    LINEAR,
     SEEN_ONLY,
     TUNABLE,
     Fit,
@@ -31,55 +28,15 @@ from raysearch.models import (
     join,
     load_location,
     locate,
+    locate_linear,
+    location_kind,
     save_location,
-    wants_location,
     with_location,
 )
 from raysearch.node_share import NodeShare
-from raysearch.objectives import PINBALL, Objective, objective_metrics
-from raysearch.records import FoldRows, Rung
+from raysearch.recipe import ANCHOR, GROUP, TARGET, WEIGHT, Recipe
+from raysearch.scoring import Scored, Scorer
 from raysearch.stopwatch import Stopwatch
-
-TARGET, ANCHOR, GROUP, WEIGHT = "target", "anchor", "group", "weight"
-COLLAPSED = (
-    "all its quantile levels are alike, though the truth varies: its trees found nothing to learn; lower "
-    "min_data_in_leaf or min_child_weight in the search space, or bring more rows"
-)
-BINNED_KEPT = 4  # binned datasets that a worker keeps for each fold where there is room
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a worker must know of the shared table to train and score on it.
-
-    Attributes:
-        categorical: for each feature column whether it holds codes of categories.
-        fits: the trainings of a trial, one or one a fold; the rows that they are scored on follow each other.
-        folds: which of the rows to score on calibrate which.
-        calibrate: how, see ``raysearch.calibration``.
-        part: "valid" or "test", the prefix of the scores' names.
-        objectives: what the trial is scored by; the first one is its score.
-        unseen: feature columns whose values in later rows are none of the earlier ones: what a trial with
-            ``seen_only`` does not learn from.
-        kept: binned datasets that a worker keeps for each training; the least recently used goes first.
-        in_turns: the levels and folds of a trial are trained one after the other, for want of memory.
-    """
-
-    categorical: tuple[bool, ...]
-    fits: tuple[FoldRows, ...]
-    transform: Transform
-    settings: FitSettings
-    folds: Folds
-    calibrate: str = "marginal"
-    part: str = "valid"
-    objectives: tuple[Objective, ...] = (PINBALL,)
-    unseen: tuple[int, ...] = ()
-    kept: int = BINNED_KEPT
-    in_turns: bool = False
-
-
-class TrialError(Exception):
-    """A trial cannot be scored; the message is its recorded reason."""
 
 
 class Bench:
@@ -114,16 +71,23 @@ class Bench:
             for fold in recipe.fits
         ]
         self._watched = [frame.slice(*fold.watch) for fold in recipe.fits]
+        group = table[GROUP].to_numpy() if GROUP in table.column_names else None
+        scored = Scored(y, z, anchor, weights, group)
         low, high = recipe.fits[0].watch[0], recipe.fits[-1].watch[1]
-        self.watched_y: Array = y[low:high]
-        self._watched_anchor = anchor[low:high] if anchor is not None else None
-        self._watched_z = z[low:high]
-        self._watched_weights = None if weights is None else weights[low:high]
-        self._groups = table[GROUP].to_numpy()[low:high].astype(str) if GROUP in table.column_names else None
+        self.scorer = Scorer(scored.slice(low, high), recipe)
+        self.first: Scorer | None = None  # of the first fold alone
+        if recipe.first is not None:
+            rows = scored.slice(*recipe.fits[0].watch)
+            self.first = Scorer(rows, replace(recipe, folds=recipe.first))
 
-    def begin(self, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
-        """Start a training of all levels; rows that were binned alike before are not binned again."""
-        fits = [self._begin(fold, model_name, fit_params) for fold in range(len(self._learnt))]
+    def begin(self, model_name: str, fit_params: Mapping[str, Any], first: Fit | None = None) -> Fit:
+        """Start a training of all levels; rows that were binned alike before are not binned again.
+
+        Args:
+            first: the training of the first fold, where it was begun before.
+        """
+        done = [first] if first is not None else []
+        fits = done + [self.begin_fold(i, model_name, fit_params) for i in range(len(done), self.trainings)]
         return fits[0] if len(fits) == 1 else FoldFit(fits)
 
     @property
@@ -133,8 +97,7 @@ class Bench:
 
     def prepare(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> None:
         """Do what takes longest before the first round of one training, and is kept for later trials."""
-        if wants_location(fit_params):
-            self._location(fold, model_name, self._seen_only(fit_params))
+        self._location(fold, model_name, fit_params)
 
     def _seen_only(self, fit_params: Mapping[str, Any]) -> bool:
         return bool(fit_params.get(SEEN_ONLY, False) and self.recipe.unseen)
@@ -144,12 +107,13 @@ class Bench:
         rows, z, weights = self._learnt[fold]
         return rows.without(self.recipe.unseen) if seen_only else rows, z, weights
 
-    def _begin(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
+    def begin_fold(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
+        """Start the training of one fold."""
         model = get_model(model_name)
         settings = replace(self.recipe.settings, interleaved=self.trainings > 1)
         seen = self._seen_only(fit_params)
-        location = self._location(fold, model_name, seen) if wants_location(fit_params) else None
-        key = (model_name, model.bin_key(fit_params), location is not None, seen, fold)
+        location = self._location(fold, model_name, fit_params)
+        key = (model_name, model.bin_key(fit_params), location_kind(fit_params), seen, fold)
         if key not in self._binned:
             while len(self._binned) >= self.recipe.kept * len(self._learnt):
                 self._share.forget(self._binned.popitem(last=False)[0])
@@ -196,67 +160,26 @@ class Bench:
         ]
         return FitInTurns(model, begin)
 
-    def _location(self, fold: int, model_name: str, seen_only: bool) -> Location | None:
+    def _location(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> Location | None:
         """Return the location of a fold's rows: the same for all trials of a library with these features."""
-        key = (model_name, fold, seen_only)
+        kind = location_kind(fit_params)
+        if not kind:
+            return None
+        # A line goes on with features whose later values were never seen, to where nothing is known.
+        seen_only = self._seen_only(fit_params) or (kind == LINEAR and bool(self.recipe.unseen))
+        key = ("location", kind, model_name if kind != LINEAR else "", seen_only, fold)
         if key not in self._locations:
             rows, z, weights = self._known(fold, seen_only)
-            model, settings = get_model(model_name), self.recipe.settings
+            model, settings, watched = get_model(model_name), self.recipe.settings, self._watched[fold]
             with self.watch.part("location"):
                 self._locations[key] = self._share.once(
-                    ("location", *key),
-                    lambda: locate(model, rows, z, self._watched[fold], settings, weights),
+                    key,
+                    lambda: (
+                        locate_linear(rows, z, watched, settings, weights)
+                        if kind == LINEAR
+                        else locate(model, rows, z, watched, settings, weights)
+                    ),
                     save_location,
                     load_location,
                 )
         return self._locations[key]
-
-    def loss(self, raw: Array) -> float:
-        """Return the pinball loss of quantiles of the watched rows, neither ordered nor calibrated."""
-        return self.loss_of(raw, np.arange(len(raw)))
-
-    def loss_of(self, raw: Array, rows: Ints) -> float:
-        """Return the same of some of the watched rows, by their numbers; ``raw`` is [those rows, levels]."""
-        anchor = None if self._watched_anchor is None else self._watched_anchor[rows]
-        q = self.recipe.transform.inverse(self.recipe.transform.restore(raw), anchor)
-        weights = None if self._watched_weights is None else self._watched_weights[rows]
-        return pinball_loss_avg(self.watched_y[rows], q, self.recipe.settings.levels, weights)
-
-    def calibrated_by_itself(self, raw: Array) -> Array:
-        """Return quantiles of the watched rows with the offsets of these very rows, [rows, levels]."""
-        kind, levels = self.recipe.calibrate, self.recipe.settings.levels
-        weights = self.recipe.folds.weights
-        return calibrate(kind, self._watched_z, raw, levels, self._groups, weights).apply(raw, self._groups)
-
-    def quantiles(self, raw: Array) -> Array:
-        """Return the quantiles of the rows that are told of, [rows, levels], as the user will get them.
-
-        In order, calibrated by rows that neither the model nor the row itself knows, in original units.
-
-        Args:
-            raw: what the boosters say of the watched rows, [rows, levels].
-        """
-        recipe = self.recipe
-        levels, told = recipe.settings.levels, recipe.folds.told
-        z = cross_calibrated(recipe.calibrate, self._watched_z, raw, levels, recipe.folds, self._groups)
-        anchor = None if self._watched_anchor is None else self._watched_anchor[told]
-        return recipe.transform.inverse(recipe.transform.restore(z), anchor)
-
-    def refuse_collapsed(self, raw: Array) -> None:
-        """Raise TrialError where all levels of the watched rows are alike, though the truth varies."""
-        if levels_collapse(self._watched_z, raw, self.recipe.settings.levels):
-            raise TrialError(COLLAPSED)
-
-    def score(self, raw: Array, rounds: int) -> Rung:
-        """Score the watched rows that can be told of, on the quantiles that the user will get."""
-        q = self.quantiles(raw) if np.isfinite(raw).all() else raw
-        if not np.isfinite(q).all():
-            raise TrialError(f"the model predicts values that are not finite after {rounds} rounds")
-        y, objectives = self.watched_y[self.recipe.folds.told], self.recipe.objectives
-        levels = self.recipe.settings.levels
-        weights = None if self._watched_weights is None else self._watched_weights[self.recipe.folds.told]
-        metrics = score_metrics(y, q, levels, weights)
-        metrics |= objective_metrics(objectives, metrics, y, q, levels, weights)
-        values = {objective.word: metrics[objective.metric] for objective in objectives}
-        score = next(iter(values.values()))
-        return Rung(rounds, score, with_prefix(self.recipe.part, metrics), values)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raysearch.bench import Recipe
 from raysearch.errors import DataError
 from raysearch.models import LOCATION, SEEN_ONLY, TUNABLE
+from raysearch.recipe import Recipe
 from raysearch.space import SearchSpace, Space
 
 _WORKER = 160e6  # a worker's own, before it has any rows

@@ -114,6 +114,7 @@ class Rung:
         objectives: value by objective's word, e.g. {"pinball": 0.9}; the score is the first one's.
         seconds: that it has taken so far, binning and scoring included; 0: not known.
         spent: what these went into, by part.
+        folds: of how many folds, where not of all; 0: of all. Only scores of as many folds compare.
     """
 
     step: int
@@ -122,6 +123,15 @@ class Rung:
     objectives: Mapping[str, float] = field(default_factory=dict)
     seconds: float = field(default=0.0, compare=False)
     spent: Mapping[str, float] = field(default_factory=dict, compare=False)
+    folds: int = 0
+
+    @property
+    def stage(self) -> int:
+        """Return what scores are compared at: the boosting rounds, or 0 where not all folds are scored.
+
+        It is also the step that Optuna is told, which takes later ones to tell more.
+        """
+        return 0 if self.folds else self.step
 
 
 @dataclass(frozen=True)

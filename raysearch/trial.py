@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy as np
 
 from raysearch.bench import Bench
 from raysearch.metrics import Array
-from raysearch.models import Fit
+from raysearch.models import AheadFit, Fit
 from raysearch.records import Rung
+from raysearch.scoring import Scorer
+from raysearch.stopwatch import Stopwatch
 
 WATCHED = "watched.npy"
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
@@ -31,6 +33,7 @@ class TrialSpec:
         default: the library's untuned defaults; sends its model along in any case, and has all its rounds.
         left_s: seconds after which it ends, cut, with the rounds that served best so far.
         sent_s: when it was sent, on the driver's ``time.time``.
+        first_fold: it reports first how its first fold alone has ended, and may be stopped there.
     """
 
     number: int
@@ -42,6 +45,7 @@ class TrialSpec:
     default: bool = False
     left_s: float = float("inf")
     sent_s: float = 0.0
+    first_fold: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,8 @@ class Stand:
 class _Looks:
     """Looks at the loss now and then, and remembers the best: more rounds than that help no more."""
 
-    def __init__(self, bench: Bench, fit: Fit) -> None:
-        self._bench, self._fit = bench, fit
+    def __init__(self, scorer: Scorer, watch: Stopwatch, fit: Fit) -> None:
+        self._scorer, self._watch, self._fit = scorer, watch, fit
         self._loss = float("inf")
         self.rounds, self.raw = 0, np.empty((0, 0))
 
@@ -74,10 +78,10 @@ class _Looks:
         return self._fit.rounds + max(_LEAST_STRIDE, self._fit.rounds // _STRIDES)
 
     def look(self) -> None:
-        with self._bench.watch.part("prediction"):
+        with self._watch.part("prediction"):
             raw = self._fit.predict_watched()
-        with self._bench.watch.part("scoring"):
-            loss = self._bench.loss(raw)
+        with self._watch.part("scoring"):
+            loss = self._scorer.loss(raw)
         if not self.rounds or loss < self._loss:
             self._loss, self.rounds, self.raw = loss, self._fit.rounds, raw
 
@@ -107,43 +111,113 @@ def run_trial(
     """
     started_s = time.monotonic()
     until_s = (started_s if since_s is None else since_s) + spec.left_s
-    watch = bench.watch
-    watch.reset()
-    watch.add("starting", 0.0 if since_s is None else started_s - since_s)
-    for fold in range(bench.trainings):
-        if given_up and given_up():
+    bench.watch.reset()
+    bench.watch.add("starting", 0.0 if since_s is None else started_s - since_s)
+    run = _Run(spec, bench, given_up, started_s, until_s)
+    first = None
+    if spec.first_fold and bench.first is not None:
+        first = yield from run.first_fold(bench.first)
+        if first is None:
             return
-        bench.prepare(fold, spec.model, spec.fit_params)
-    with watch.part("training"):
-        fit = bench.begin(spec.model, spec.fit_params)
-    looks = None if spec.default or not fit.additive else _Looks(bench, fit)
-    late = False
-    for rounds in spec.rungs:
-        while fit.rounds < rounds and not (looks and looks.stalled) and not late:
-            begun, before = time.monotonic(), fit.rounds
-            ahead = min(rounds, looks.next) if looks else rounds
-            with watch.part("training"):
-                if not _advance(fit, ahead, given_up):
+    yield from run.all_folds(first)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A trial that is being trained.
+
+    Attributes:
+        started_s: moment on ``time.monotonic``; ``until_s``: when it should have ended.
+    """
+
+    spec: TrialSpec
+    bench: Bench
+    given_up: Callable[[], bool] | None
+    started_s: float
+    until_s: float
+
+    def first_fold(self, scorer: Scorer) -> Generator[tuple[Stand, Fit], None, Fit | None]:
+        """Train the first fold to its end, tell where it stands, and return it; None: it was given up."""
+        bench, spec, last = self.bench, self.spec, self.spec.rungs[-1]
+        if not self._prepared(range(1)):
+            return None
+        with bench.watch.part("training"):
+            begun = bench.begin_fold(0, spec.model, spec.fit_params)
+        if not begun.additive:
+            return begun  # it has no rounds that served best: it is scored with the others, at the end
+        fit = AheadFit(begun)
+        looks = _Looks(scorer, bench.watch, fit)
+        started_s, others, late = time.monotonic(), bench.trainings - 1, False
+        while fit.rounds < last and not looks.stalled and not late:
+            stride_s = self._strode(fit, looks, last)
+            if stride_s is None:
+                return None
+            now = time.monotonic()
+            late = now + stride_s + others * (now + stride_s - started_s) > self.until_s
+        with bench.watch.part("scoring"):
+            rung = scorer.score(looks.raw, looks.rounds)
+        yield Stand(self._timed(replace(rung, folds=1)), looks.raw, False), fit
+        fit.wait()
+        return fit
+
+    def all_folds(self, first: Fit | None) -> Iterator[tuple[Stand, Fit]]:
+        """Train all folds together, rung by rung, and tell where they stand at each."""
+        bench, spec, last = self.bench, self.spec, self.spec.rungs[-1]
+        if not self._prepared(range(int(first is not None), bench.trainings)):
+            return
+        with bench.watch.part("training"):
+            fit = bench.begin(spec.model, spec.fit_params, first)
+        looks = None if spec.default or not fit.additive else _Looks(bench.scorer, bench.watch, fit)
+        late = False
+        for rounds in spec.rungs:
+            while fit.rounds < rounds and not (looks and looks.stalled) and not late:
+                stride_s = self._strode(fit, looks, rounds)
+                if stride_s is None:
                     return
-            if looks:
-                looks.look()
-                now, then = time.monotonic(), min(looks.next, spec.rungs[-1])
-                share = (then - fit.rounds) / (fit.rounds - before)
-                late = now + share * (now - begun) > until_s  # the next stride would end behind it
-        stalled = looks is not None and looks.stalled and fit.rounds < spec.rungs[-1]
-        cut = late and not stalled and fit.rounds < spec.rungs[-1]
-        ended = stalled or cut or rounds == spec.rungs[-1]
-        best = ended and looks is not None
+                late = looks is not None and time.monotonic() + stride_s > self.until_s
+            stalled = looks is not None and looks.stalled and fit.rounds < last
+            cut = late and not stalled and fit.rounds < last
+            ended = stalled or cut or rounds == last
+            yield self._stand(fit, looks if ended else None, ended=ended, cut=cut), fit
+            if ended:
+                return
+
+    def _prepared(self, folds: range) -> bool:
+        """Do what folds need before their first round; return False where the trial was given up before."""
+        for fold in folds:
+            if self.given_up and self.given_up():
+                return False
+            self.bench.prepare(fold, self.spec.model, self.spec.fit_params)
+        return True
+
+    def _strode(self, fit: Fit, looks: _Looks | None, rounds: int) -> float | None:
+        """Train to the next look, and look; return how long the stride after it will take.
+
+        None: the trial was given up before.
+        """
+        begun_s, before = time.monotonic(), fit.rounds
+        with self.bench.watch.part("training"):
+            if not _advance(fit, min(rounds, looks.next) if looks else rounds, self.given_up):
+                return None
+        if not looks:
+            return 0.0
+        looks.look()
+        then = min(looks.next, self.spec.rungs[-1])
+        return (then - fit.rounds) / (fit.rounds - before) * (time.monotonic() - begun_s)
+
+    def _stand(self, fit: Fit, looks: _Looks | None, *, ended: bool, cut: bool) -> Stand:
+        """Return where all folds stand: at the rounds that served best where there were looks."""
+        watch, scorer = self.bench.watch, self.bench.scorer
         with watch.part("prediction"):
-            raw, done = (looks.raw, looks.rounds) if best and looks else (fit.predict_watched(), fit.rounds)
+            raw, rounds = (looks.raw, looks.rounds) if looks else (fit.predict_watched(), fit.rounds)
         with watch.part("scoring"):
             if ended:
-                bench.refuse_collapsed(raw)
-            rung = bench.score(raw, done)
-        rung = replace(rung, seconds=time.monotonic() - started_s, spent=watch.seconds)
-        yield Stand(rung, raw, ended, cut), fit
-        if ended:
-            return
+                scorer.refuse_collapsed(raw)
+            rung = scorer.score(raw, rounds)
+        return Stand(self._timed(rung), raw, ended, cut)
+
+    def _timed(self, rung: Rung) -> Rung:
+        return replace(rung, seconds=time.monotonic() - self.started_s, spent=self.bench.watch.seconds)
 
 
 def _advance(fit: Fit, rounds: int, given_up: Callable[[], bool] | None) -> bool:

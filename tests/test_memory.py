@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysearch.bench import Recipe
 from raysearch.calibration import make_folds
 from raysearch.data import Transform
 from raysearch.errors import DataError
 from raysearch.memory import Room, free_memory, lean, plan_memory, worker_bytes
 from raysearch.models import FitSettings
+from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
 from raysearch.space import SearchSpace, load_space, parse_space
 

@@ -11,13 +11,15 @@ import pyarrow as pa
 import pytest
 from contracts import make_frame
 
-from raysearch.bench import Bench, Recipe, TrialError
+from raysearch.bench import Bench
 from raysearch.calibration import Folds, cross_calibrated, make_folds
 from raysearch.data import Transform
 from raysearch.metrics import pinball_loss_avg
 from raysearch.models import MODEL_NAMES, FitSettings, Frame, by_fold, get_model, load_located
 from raysearch.objectives import parse_objectives
+from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
+from raysearch.scoring import TrialError
 from raysearch.trial import TrialSpec, reports, run_trial, rungs_for, unpack
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -106,8 +108,8 @@ def test_scores_are_in_the_targets_own_units(model, transform):
     anchor = table["anchor"].to_numpy()[TRAIN:] if transform.anchor else None
     own = transform.inverse(fit.predict_watched(), anchor)
     raw = fit.predict_watched()
-    np.testing.assert_allclose(bench.quantiles(raw), np.sort(own, axis=1))
-    score = bench.score(raw, 12).score
+    np.testing.assert_allclose(bench.scorer.quantiles(raw), np.sort(own, axis=1))
+    score = bench.scorer.score(raw, 12).score
     assert score == pytest.approx(pinball_loss_avg(y, np.sort(own, axis=1), LEVELS))
     assert score < np.abs(y - np.median(y)).mean() / 2
 
@@ -115,14 +117,14 @@ def test_scores_are_in_the_targets_own_units(model, transform):
 def test_crossing_quantiles_are_scored_in_order():
     bench = Bench(*job())
     ordered = np.sort(np.random.default_rng(0).normal(size=(ROWS - TRAIN, 3)), axis=1)
-    expected = pinball_loss_avg(bench.watched_y, ordered, LEVELS)
-    assert bench.score(ordered[:, ::-1], 1).score == pytest.approx(expected)
+    expected = pinball_loss_avg(bench.scorer.y, ordered, LEVELS)
+    assert bench.scorer.score(ordered[:, ::-1], 1).score == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_score_that_is_not_finite_is_a_failure_with_its_reason(monkeypatch, bad):
     bench = Bench(*job())
-    monkeypatch.setattr(bench, "quantiles", lambda fit: np.full((ROWS - TRAIN, 3), bad))
+    monkeypatch.setattr(bench.scorer, "quantiles", lambda fit: np.full((ROWS - TRAIN, 3), bad))
     (only,) = told(spec(), bench)
     assert only.failure == "TrialError: the model predicts values that are not finite after 3 rounds"
     assert (only.rung, only.files, only.final) == (None, None, False)
@@ -178,13 +180,13 @@ def test_levels_that_are_all_alike_are_a_failure_unless_the_truth_is_so_too(monk
 
 def test_an_error_without_words_has_its_name(monkeypatch):
     bench = Bench(*job())
-    monkeypatch.setattr(bench, "score", lambda raw, rounds: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(bench.scorer, "score", lambda raw, rounds: (_ for _ in ()).throw(MemoryError()))
     assert told(spec(), bench)[-1].failure == "MemoryError"
 
 
 def test_an_interrupt_is_no_failure(monkeypatch):
     bench = Bench(*job())
-    monkeypatch.setattr(bench, "score", lambda raw, rounds: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(bench.scorer, "score", lambda raw, rounds: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         told(spec(), bench)
 
@@ -235,7 +237,7 @@ def test_the_part_names_the_scores():
 def test_watched_rows_may_lie_before_the_training_rows():
     table, recipe = job()
     swapped = replace(recipe, fits=(FoldRows(((80, ROWS),), (0, 80)),))
-    assert len(Bench(table, swapped).watched_y) == 80
+    assert len(Bench(table, swapped).scorer.y) == 80
     assert told(spec(), Bench(table, swapped))[-1].final
 
 
@@ -294,8 +296,8 @@ def test_in_time_rows_that_nothing_calibrates_are_not_scored():
     fit = bench.begin("lightgbm", {"num_leaves": 6})
     fit.advance(5)
     raw = fit.predict_watched()
-    assert bench.quantiles(raw).shape == (64, 3)  # of 80 rows the first 16 calibrate only
-    assert bench.score(raw, 5).metrics["valid_pinball_loss_avg"] > 0
+    assert bench.scorer.quantiles(raw).shape == (64, 3)  # of 80 rows the first 16 calibrate only
+    assert bench.scorer.score(raw, 5).metrics["valid_pinball_loss_avg"] > 0
 
 
 @pytest.mark.parametrize("model", MODEL_NAMES)
@@ -363,7 +365,7 @@ def test_more_rounds_are_judged_by_the_loss_at_the_levels_own_alpha(model, level
         fit.advance(min(300, fit.rounds + max(10, fit.rounds // 10)))
         looks.append(fit.rounds)
         for alpha, found in losses.items():
-            found.append(pinball_loss_avg(bench.watched_y, fit.predict_watched(), (alpha,)))
+            found.append(pinball_loss_avg(bench.scorer.y, fit.predict_watched(), (alpha,)))
     best = {alpha: looks[int(np.argmin(found))] for alpha, found in losses.items()}
     assert last.rung.step == best[level]
     assert best[level] not in (best[1.0 - level], best[0.5]), "another alpha would end elsewhere"
@@ -440,14 +442,14 @@ def test_with_a_single_split_calibration_and_scoring_rows_swap():
     bench = Bench(table, recipe)
     fit = bench.begin("lightgbm", {"num_leaves": 6})
     fit.advance(3)
-    before = bench.quantiles(fit.predict_watched())
+    before = bench.scorer.quantiles(fit.predict_watched())
     assert before.shape == (rows, 3), "every row is scored, whether it calibrates others or not"
     for fold in range(5):
         own = recipe.folds.of_row == fold
         bench = Bench(_with_target(table, TRAIN + np.flatnonzero(own), 1e6), recipe)
         fit = bench.begin("lightgbm", {"num_leaves": 6})
         fit.advance(3)
-        after = bench.quantiles(fit.predict_watched())
+        after = bench.scorer.quantiles(fit.predict_watched())
         np.testing.assert_array_equal(after[own], before[own])
         assert (after[~own] > before[~own]).any(), "the others are calibrated by it"
 
@@ -484,7 +486,7 @@ def test_in_time_only_rows_before_the_scored_ones_calibrate_them():
         bench = Bench(table, ordered)
         fit = bench.begin("lightgbm", {"num_leaves": 6})
         fit.advance(3)
-        return bench.quantiles(fit.predict_watched())
+        return bench.scorer.quantiles(fit.predict_watched())
 
     before, first = quantiles(table), int(ordered.folds.told[0])
     for changed in (first, 40, 60):  # the target of this row and of all that come later
@@ -516,6 +518,6 @@ def test_folds_are_the_same_at_every_rung_and_in_every_trial(model):
             files = by_fold(fit.dump(), 3)
             anew = [get_model(model).load(files[i], LEVELS)(frame.slice(*fits[i].watch)) for i in range(3)]
             np.testing.assert_allclose(fit.predict_watched(), np.concatenate(anew), atol=1e-5)
-            assert fit.rounds == stand.rung.step and len(bench.quantiles(stand.raw)) == ROWS
+            assert fit.rounds == stand.rung.step and len(bench.scorer.quantiles(stand.raw)) == ROWS
     with pytest.raises(AttributeError):
         bench.recipe.fits = fits[:1]

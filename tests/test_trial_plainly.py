@@ -12,11 +12,12 @@ import pytest
 import xgboost as xgb
 from contracts import make_frame
 
-from raysearch.bench import Bench, Recipe
+from raysearch.bench import Bench
 from raysearch.calibration import Folds
 from raysearch.data import Transform
 from raysearch.models import MODEL_NAMES, FitSettings
 from raysearch.node_share import NodeShare, end_share
+from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
 from raysearch.trial import TrialSpec, reports
 

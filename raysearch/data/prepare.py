@@ -28,6 +28,8 @@ from raysearch.data.unseen import unseen_features
 from raysearch.errors import listing
 from raysearch.records import DataQuality, DatasetFacts, FoldRows
 
+_FEWEST_FOLDS = 3  # of which the first is scored alone: of two it would be half of all work
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -44,6 +46,7 @@ class Dataset:
         times: [rows] datetime64[us] (UTC) or float64, or None.
         positions: [rows] row number in the user's table; those of a test table count on from its end.
         folds: which validation rows calibrate which.
+        first: which of the first fold's rows do, where it ranks trials as all folds do: not in time.
         cv: folds that take turns in validation; 1: a single part.
         monotone: for each feature 1 or -1 where forecasts must rise or fall with it; empty: none must.
         series: how features of the past were made, where they were.
@@ -69,6 +72,7 @@ class Dataset:
     recent: int = 0
     unseen: tuple[int, ...] = ()
     purge: int = 0
+    first: Folds | None = None
 
 
 def prepare(config: Config, table: Any | None = None) -> Dataset:
@@ -188,6 +192,7 @@ def _assemble(
         recent=split.recent,
         unseen=later,
         purge=config.split.purge,
+        first=_first(main.usable, split, config, weights),
     )
 
 
@@ -202,6 +207,21 @@ def _folds(usable: Usable, split: Split, config: Config, weights: Any) -> Folds:
     """Return which validation rows calibrate which, and how much each counts."""
     start, stop = _parts(split, 0)["valid"]
     found = _unweighted_folds(usable, split, config)
+    return found if weights is None else replace(found, weights=weights[start:stop])
+
+
+def _first(usable: Usable, split: Split, config: Config, weights: Any) -> Folds | None:
+    """Return which rows of the first fold calibrate which, where trials may be judged by it alone.
+
+    Of forty random trials on three tables at random and by group, the first fold's best third held the five
+    best of all; on two in time between none and all of them.
+    """
+    if len(split.folds) < _FEWEST_FOLDS or split.by == "time":
+        return None
+    start, stop = split.folds[0].watch
+    rows = split.train[start:stop]
+    by_group = split.by == "group" and config.calibration != "none"
+    found = make_folds(len(rows), groups=usable.groups[rows] if by_group else None)
     return found if weights is None else replace(found, weights=weights[start:stop])
 
 

@@ -68,18 +68,18 @@ class Judge:
         if not self.in_time:
             return raw
         raw = np.sort(raw, axis=1)
-        return np.concatenate([raw, self.bench.calibrated_by_itself(raw)], axis=1)
+        return np.concatenate([raw, self.bench.scorer.calibrated_by_itself(raw)], axis=1)
 
     def loss(self, said: Array, rows: Ints) -> float:
         """Return the pinball loss by which weights are chosen; ``said`` is that of the rows alone."""
         parts = np.split(said, 2, axis=1) if self.in_time else [said]
-        return float(np.mean([self.bench.loss_of(part, rows) for part in parts]))
+        return float(np.mean([self.bench.scorer.loss_of(part, rows) for part in parts]))
 
     def score(self, said: Array) -> float:
         """Return the score by which the mean of several is taken or not."""
         if self.in_time:
             return self.loss(said, np.arange(len(said)))
-        return self.bench.score(said, self.rounds).score
+        return self.bench.scorer.score(said, self.rounds).score
 
 
 def search_files(job: Job, trial: TrialResult) -> dict[str, bytes] | None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import get_args
 
 from raysearch.addresses import hide_secrets
-from raysearch.bench import TARGET
 from raysearch.calibration import cross_calibrated
 from raysearch.errors import InterruptedStudyError, StudyError, resume_command
 from raysearch.flow.blending import predict_ms
@@ -22,6 +21,7 @@ from raysearch.flow.profile import profile_of
 from raysearch.flow.study import Study, to_json
 from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array
+from raysearch.recipe import TARGET
 from raysearch.records import Ensemble, StudyResult, TrialResult, TrialState
 from raysearch.report import ReportMaterial, ranked, write_front, write_leaderboard, write_report
 from raysearch.study.conductor import Conductor

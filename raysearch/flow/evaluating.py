@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raysearch.bench import ANCHOR, COLLAPSED, TARGET, WEIGHT
 from raysearch.errors import StudyError
 from raysearch.evaluation import (
     Forecast,
@@ -26,7 +25,9 @@ from raysearch.flow.job import Job
 from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array, crossed
 from raysearch.objectives import objective_metrics
+from raysearch.recipe import ANCHOR, TARGET, WEIGHT
 from raysearch.records import Comparison, Evaluation, Rival, Slice
+from raysearch.scoring import COLLAPSED
 
 _LOOKED_AT = 5000  # validation rows on which the kept model is looked at
 

@@ -92,7 +92,7 @@ def make_models(trainer: Trainer, conductor: Conductor, display: Display) -> Mad
     chosen = choose_trials(job, conductor.leading, trainer.watched)
     parts = [(trial, search_files(job, trial) or trainer.fit(trial, refit=False)) for trial in chosen.trials]
     scored = calibrated(job, _forecaster(job, chosen, parts, _SEARCHED), chosen.watched)
-    notes = [*_notes(job, scored), *chosen.notes]
+    notes = [*_notes(job, scored), *chosen.notes, *conductor.notes]
     refitted = _refitted(trainer, conductor, chosen, display)
     if not refitted:
         if job.refit_wanted:

@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from raysearch.bench import ANCHOR, TARGET, WEIGHT, Recipe
 from raysearch.config import Config
 from raysearch.data import Dataset
 from raysearch.metrics import Array
 from raysearch.models import FitSettings, Frame
+from raysearch.recipe import ANCHOR, TARGET, WEIGHT, Recipe
 from raysearch.space import SearchSpace
 from raysearch.stopwatch import Stopwatch
 from raysearch.study.home import Home, StudyAbout
@@ -140,6 +140,7 @@ class Job:
             calibrate=self.config.calibration,
             objectives=self.config.objectives,
             unseen=self.dataset.unseen,
+            first=self.dataset.first if self.config.early_stopping != "none" else None,
         )
 
     def frame(self, part: str) -> Frame:

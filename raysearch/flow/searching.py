@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from raysearch.bench import Recipe
 from raysearch.flow.display import Display
 from raysearch.flow.job import Job
 from raysearch.flow.signals import first_signal
 from raysearch.memory import Plan, Room, free_memory, plan_memory
+from raysearch.recipe import Recipe
 from raysearch.study.cluster import Cluster, connected
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger

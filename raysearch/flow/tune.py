@@ -24,8 +24,8 @@ from raysearch.flow.searching import connection, planned, search
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
 from raysearch.flow.study import Study
 from raysearch.logs import chatter_to
-from raysearch.models import SEEN_ONLY
-from raysearch.space import SearchSpace, load_space, parse_space, without_choice
+from raysearch.models import LINEAR, LOCATION, SEEN_ONLY
+from raysearch.space import SearchSpace, load_space, parse_space, without_choice, without_value
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor, Watcher
 from raysearch.study.home import Home
@@ -77,6 +77,8 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     config = config.replace("search", calibrate=config.calibration)
     if not dataset.unseen:
         space = without_choice(space, SEEN_ONLY)
+    if not config.by_time:
+        space = without_value(space, LOCATION, LINEAR)
     about = home.create(
         config.study,
         {
@@ -255,6 +257,7 @@ def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Condu
         pick=job.config.pick,
         candidates=1 if search.ensemble == 1 and bound is None else _CANDIDATES_A_MEMBER * search.ensemble,
         members=search.ensemble,
+        first_fold=job.recipe().first is not None,
     )
     return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers)
 

@@ -6,27 +6,30 @@ import importlib
 import os
 from typing import cast
 
-from raysearch.models.folds import FoldFit, by_fold
+from raysearch.models.folds import AheadFit, FoldFit, by_fold
 from raysearch.models.location import (
     LocatedFit,
     Location,
     load_located,
     load_location,
     locate,
+    locate_linear,
     located_importance,
+    location_kind,
     save_location,
-    wants_location,
     with_location,
 )
 from raysearch.models.protocol import Fit, FitSettings, Frame, Known, QuantileModel, join
-from raysearch.models.tunables import LOCATION, MODEL_NAMES, SEEN_ONLY, TUNABLE, Tunable
+from raysearch.models.tunables import LINEAR, LOCATION, MODEL_NAMES, SEEN_ONLY, TUNABLE, Tunable
 from raysearch.models.turns import FitInTurns
 
 __all__ = [
+    "LINEAR",
     "LOCATION",
     "MODEL_NAMES",
     "SEEN_ONLY",
     "TUNABLE",
+    "AheadFit",
     "Fit",
     "FitInTurns",
     "FitSettings",
@@ -43,9 +46,10 @@ __all__ = [
     "load_located",
     "load_location",
     "locate",
+    "locate_linear",
     "located_importance",
+    "location_kind",
     "save_location",
-    "wants_location",
     "with_location",
 ]
 

@@ -40,6 +40,36 @@ class FoldFit:
         }
 
 
+class AheadFit:
+    """The training of a fold that goes ahead of the others.
+
+    What it has said at the rounds at which it was asked is remembered, for when the others have come there.
+    """
+
+    additive = True
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+        self._said: dict[int, Array] = {}
+        self.rounds = fit.rounds
+
+    def wait(self) -> None:
+        """Stand where the others are, before their first round."""
+        self.rounds = 0
+
+    def advance(self, rounds: int) -> None:
+        self._fit.advance(max(rounds, self._fit.rounds))
+        self.rounds = rounds
+
+    def predict_watched(self) -> Array:
+        if self.rounds == self._fit.rounds:
+            self._said[self.rounds] = self._fit.predict_watched()
+        return self._said[self.rounds].copy()
+
+    def dump(self, rounds: int | None = None) -> dict[str, bytes]:
+        return self._fit.dump(self.rounds if rounds is None else rounds)
+
+
 def by_fold(files: Mapping[str, bytes], folds: int) -> list[dict[str, bytes]]:
     """Return the files of each fold as its own fit dumped them."""
     if folds == 1:

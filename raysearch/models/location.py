@@ -6,6 +6,7 @@ model of the others says of a stretch is subtracted from its targets, and is one
 quantiles can widen or narrow (stacked generalisation, Wolpert 1992). Rows that are not trained on get the
 models' mean. Trees of few leaves find what features add up to, trees of many how they act together: the first
 stretch tells which of the two serve this table (a large one gets two stretches, and trees of many leaves).
+Or the location is linear (see ``linear``), and what it says of a training row leaves out that row alone.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from typing import Any
 import numpy as np
 
 from raysearch.metrics import Array
+from raysearch.models.linear import LINEAR_FILE, fit_linear, load_linear
 from raysearch.models.protocol import Fit, FitSettings, Frame, QuantileModel, join
-from raysearch.models.tunables import LOCATION
+from raysearch.models.tunables import LINEAR, LOCATION
 
+TREES = "trees"
 _STRETCHES, _OF_MANY = 4, 2
 _FEWEST_ROWS = 100  # below, a stretch holds too few rows to tell when to stop
 _MANY_ROWS = 50_000  # beyond, half of them tell enough, and a second size of trees costs the time of a trial
@@ -45,9 +48,21 @@ class Location:
     watched: Array
 
 
-def wants_location(params: Mapping[str, Any]) -> bool:
-    """Tell whether a trial's parameters ask for a location model."""
-    return bool(params.get(LOCATION, False))
+def location_kind(params: Mapping[str, Any]) -> str:
+    """Return the location model that a trial's parameters ask for: TREES, LINEAR, or none of them, ""."""
+    wanted = params.get(LOCATION, False)
+    return LINEAR if wanted == LINEAR else TREES if wanted else ""
+
+
+def locate_linear(
+    frame: Frame, z: Array, watched: Frame, settings: FitSettings, weights: Array | None = None
+) -> Location | None:
+    """Fit a linear location of training rows; None where these are too few. See ``locate``."""
+    if frame.rows < _FEWEST_ROWS:
+        return None
+    fitted, left_out = fit_linear(frame, z, weights, settings.monotone)
+    files = {_PREFIX.format(0) + name: data for name, data in fitted.dump().items()}
+    return Location(files, left_out, fitted(watched))
 
 
 def locate(
@@ -169,7 +184,8 @@ def load_located(
 @lru_cache(maxsize=32)
 def _loaded(model: QuantileModel, means: tuple[tuple[tuple[str, bytes], ...], ...]) -> _Mean:
     """Return the location of a fold's rows: all trials of the fold have the same."""
-    return _Mean([model.load_mean(dict(part)) for part in means])
+    parts = [dict(part) for part in means]
+    return _Mean([load_linear(part) if LINEAR_FILE in part else model.load_mean(part) for part in parts])
 
 
 class _Mean:
@@ -194,7 +210,11 @@ def located_importance(model: QuantileModel, files: Mapping[str, bytes], columns
     if not means:
         return _shares(model.importance(own, columns))
     gains = _shares(model.importance(own, columns + 1))
-    behind = np.mean([_shares(model.importance(part, columns)) for part in means], axis=0)
+    of_means = [
+        load_linear(part).importance(columns) if LINEAR_FILE in part else model.importance(part, columns)
+        for part in means
+    ]
+    behind = np.mean([_shares(gain) for gain in of_means], axis=0)
     # The quantiles' trees see what location left over: it counts as much as all of them.
     return _shares(gains[:columns] + (1.0 + gains[columns]) * behind)
 

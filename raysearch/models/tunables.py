@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 MODEL_NAMES = ("lightgbm", "xgboost")
-LOCATION = "location"  # quantiles are learnt around a mean learnt by least squares
+LOCATION = "location"  # quantiles are learnt around a mean learnt by least squares: of trees, or LINEAR
+LINEAR = "linear"
 SEEN_ONLY = "seen_only"  # features whose later values are none of the earlier ones are left out
 OWN = (LOCATION, SEEN_ONLY)  # raysearch's own switches, which no library is given
 
@@ -37,7 +38,7 @@ class Tunable:
         defaults: the library's defaults of everything that may be searched or fixed, and raysearch's own
             switches, all off.
         reserved: parameters that raysearch sets itself, with the setting to use in their place.
-        words: the values that a parameter of words can take.
+        words: the values that a parameter of words can take, or a switch beside true and false.
         unlimited: parameters whose default stands for "no limit", not for a small number.
         binning: parameters that decide how rows are binned.
         levels_apart: each level has a booster of its own, so that they can be trained one after the other.
@@ -116,7 +117,11 @@ _LIGHTGBM = Tunable(
         "early_stopping_round": "--scheduler",
         "verbosity": "--debug",
     },
-    words={"boosting": ("gbdt", "dart", "rf"), "data_sample_strategy": ("bagging", "goss")},
+    words={
+        "boosting": ("gbdt", "dart", "rf"),
+        "data_sample_strategy": ("bagging", "goss"),
+        LOCATION: (LINEAR,),
+    },
     unlimited=frozenset({"max_depth"}),
     binning=("max_bin", "min_data_in_bin", "bin_construct_sample_cnt"),
     footprint=Footprint(cell=2, wide_cell=3, row=16, level_row=45),
@@ -170,6 +175,7 @@ _XGBOOST = Tunable(
         "sampling_method": ("uniform", "gradient_based"),
         "grow_policy": ("depthwise", "lossguide"),
         "multi_strategy": ("one_output_per_tree", "multi_output_tree"),
+        LOCATION: (LINEAR,),
     },
     unlimited=frozenset({"max_leaves"}),
     binning=("max_bin",),

@@ -62,7 +62,11 @@ def history(trials: Sequence[TrialResult], measure: str = "average pinball loss"
             axes.plot(numbers[mask], shown[mask], "o", markersize=5, label=name, rasterized=dense, **style)
     _draw_best(axes, numbers, np.where(stopped, np.inf, scores), top)
     off = _mark_default(axes, told, top)
-    failed = [trial.number for trial in trials if trial.score is None or trial.state == "failed"]
+    failed = [trial.number for trial in trials if trial.state == "failed"]
+    first = [trial.number for trial in trials if trial.state == "stopped" and trial.score is None]
+    if first:
+        told_of = "stopped by the first fold"
+        axes.plot(first, [floor] * len(first), "|", color=MUTED, markersize=4, label=told_of, clip_on=False)
     if failed:
         axes.plot(failed, [floor] * len(failed), "x", color=RED, markersize=6, label="failed", clip_on=False)
     axes.set_ylim(floor, high)

@@ -122,6 +122,21 @@ def without_choice(space: SearchSpace, name: str) -> SearchSpace:
     return SearchSpace(tuple(_without(part, name) for part in space.spaces))
 
 
+def without_value(space: SearchSpace, name: str, value: Any) -> SearchSpace:
+    """Return the space without one of a parameter's choices, and without the start points that have it."""
+    return SearchSpace(tuple(_without_value(part, name, value) for part in space.spaces))
+
+
+def _without_value(space: Space, name: str, value: Any) -> Space:
+    left = [c for p in space.parameters if p.name == name for c in p.choices if c != value]
+    content = dict(space.content)
+    if not left or len(left) == len(content["parameters"][name]["choices"]):
+        return space
+    content["parameters"] = {**content["parameters"], name: {**content["parameters"][name], "choices": left}}
+    content["start"] = [point for point in content.get("start") or [] if point.get(name) != value]
+    return parse_space(content)
+
+
 def _without(space: Space, name: str) -> Space:
     others = [parameter for parameter in space.parameters if parameter.name != name]
     if not others or len(others) == len(space.parameters) or any(name in other.when for other in others):
@@ -194,7 +209,8 @@ def _check_kind(name: str, values: Sequence[Any], tunable: Tunable, problems: Pr
             right = words is None or value in words
             wanted = f"one of {listing(words or ())}"
         elif isinstance(default, bool):
-            right, wanted = isinstance(value, bool), "true or false"
+            right = isinstance(value, bool) or value in (words or ())
+            wanted = " or ".join(["true", "false", *(words or ())])
         elif _is_whole(name, tunable):
             right, wanted = _is_number(value) and value == int(value), "a whole number"
         else:

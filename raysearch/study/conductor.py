@@ -17,7 +17,7 @@ from raysearch.study.kept import Files, KeptModels
 from raysearch.study.leaders import Leaders, kind_of
 from raysearch.study.ledger import Ledger, Proposal
 from raysearch.study.limits import Limits, TimeLeft
-from raysearch.study.pruning import Peers, milestones
+from raysearch.study.pruning import Agreement, Peers, milestones
 from raysearch.trial import TrialSpec, rungs_for
 
 Wish = Literal["more", "wait", "done"]
@@ -61,12 +61,13 @@ class Conductor:
         self._time = TimeLeft(limits)
         self._defaults: list[TrialResult] = []
         self._leaders = Leaders(limits.pick, limits.candidates)
+        self._agreement = Agreement()
         self._good = self._failed = self._cut = self._without_gain = 0
         self._quickest_s = math.inf
         for result in ledger.results:
             self._count(result)
             for rung in result.history:
-                self._seen[rung.step].add(result.key, rung.score)
+                self._seen[rung.stage].add(result.key, rung.score)
         self._without_gain = 0  # who goes on with a study wants more of it
         self._judge()
 
@@ -133,33 +134,35 @@ class Conductor:
             for watcher in self._watchers:
                 watcher.trial_started(proposal.number, proposal.key, proposal.model, proposal.params)
         rounds = TUNABLE[proposal.model].rounds_of(proposal.fit_params)
+        first_fold = self._limits.first_fold and self._agreement.holds and not proposal.default
         return TrialSpec(
             proposal.number,
             proposal.key,
             proposal.model,
             proposal.fit_params,
-            rungs_for(rounds, self._milestones),
+            rungs_for(rounds, () if first_fold else self._milestones),
             self._leaders.bar(kind_of(proposal.model, proposal.params)),
             proposal.default,
             self._time.promise(proposal.key, self.leading, self.default),
             time.time(),
+            first_fold,
         )
 
     def reached(self, key: str, rung: Rung) -> bool:
         """Note the score at a rung; return whether the trial goes on. Defaults are never stopped."""
         proposal, history = self._running[key], self._history[key]
-        if any(earlier.step == rung.step for earlier in history):
+        if any(earlier.stage == rung.stage for earlier in history):
             return True  # tried again after a fault: known already
         if not _is_finite(rung):
             self._stopping[key] = _not_finite(rung)
             return False
         history.append(rung)
         self._ledger.report(proposal.number, rung)
-        peers = self._seen[rung.step]
+        peers, first_fold = self._seen[rung.stage], bool(rung.folds)
         stop = (
             not proposal.default
-            and rung.step in self._milestones
-            and peers.stop(self._limits.scheduler, rung.score)
+            and (first_fold or rung.step in self._milestones)
+            and peers.stop(self._limits.scheduler, rung.score, first_fold=first_fold)
         )
         peers.add(key, rung.score)
         if stop:
@@ -178,10 +181,10 @@ class Conductor:
         proposal, history = self._running[key], self._history[key]
         if files is not None:
             self._kept.put(key, files)
-        new = not any(earlier.step == rung.step for earlier in history)
+        new = not any(earlier.stage == rung.stage for earlier in history)
         if new:
             history.append(rung)
-            self._seen[rung.step].add(key, rung.score)
+            self._seen[rung.stage].add(key, rung.score)
         self._end(proposal, "cut" if cut else "finished", rung, report=new)
 
     def stopped(self, key: str) -> None:
@@ -191,7 +194,7 @@ class Conductor:
         if self._stopping[key]:
             self.failed(key, self._stopping[key])
         else:
-            self._end(self._running[key], "stopped", self._history[key][-1])
+            self._end(self._running[key], "stopped", max(self._history[key], key=lambda rung: rung.stage))
 
     def failed(self, key: str, reason: str) -> None:
         """Note that a trial failed: by its own parameters, or because it lost its worker again and again."""
@@ -240,6 +243,17 @@ class Conductor:
         return min(self._defaults, key=lambda result: result.score or 0.0, default=None)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of the result should know of the search."""
+        if not self._limits.first_fold or self._agreement.holds:
+            return ()
+        told = f"(rank correlation {self._agreement.rank_correlation:.2f})"
+        return (
+            "Trials were no longer stopped by their first fold: it ranked those that finished otherwise than "
+            f"all folds do {told}.",
+        )
+
+    @property
     def running(self) -> int:
         return len(self._running)
 
@@ -255,11 +269,12 @@ class Conductor:
         Args:
             report: the rung is new to the ledger.
         """
-        history = tuple(sorted(self._history.pop(proposal.key), key=lambda rung: rung.step))
+        history = tuple(sorted(self._history.pop(proposal.key), key=lambda rung: rung.stage))
         self._running.pop(proposal.key)
         self._time.ended(proposal.key)
         self._stopping.pop(proposal.key, None)
         last = rung or (history[-1] if history else None)
+        told = rung if rung and not rung.folds else None  # what part of the folds says is no score of a trial
         ended_s, begun_s = time.time(), self._ledger.started_s(proposal.number)
         result = TrialResult(
             number=proposal.number,
@@ -268,16 +283,16 @@ class Conductor:
             params=proposal.params,
             fit_params=proposal.fit_params,
             state=state,  # type: ignore[arg-type]
-            score=rung.score if rung else None,
-            rounds=rung.step if rung else (history[-1].step if history else 0),
-            metrics=rung.metrics if rung else {},
+            score=told.score if told else None,
+            rounds=last.step if last else 0,
+            metrics=told.metrics if told else {},
             history=history,
             # As the worker has measured it: one that had to start first is no slower trial.
             started_s=ended_s - last.seconds if last and last.seconds else begun_s,
             ended_s=ended_s,
             reason=reason,
             default=proposal.default,
-            objectives=rung.objectives if rung else {},
+            objectives=told.objectives if told else {},
             again=proposal.again,
         )
         with self._ledger.together():
@@ -306,6 +321,9 @@ class Conductor:
         self._good += 1
         if result.state == "finished":
             self._quickest_s = min(self._quickest_s, result.seconds)
+            for rung in result.history:
+                if rung.folds:
+                    self._agreement.add(rung.score, result.score or 0.0)
         gain = result.state == "finished" and self._leaders.add(result)
         self._without_gain = 0 if gain else self._without_gain + 1
 

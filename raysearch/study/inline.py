@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from raysearch.bench import Bench, Recipe
+from raysearch.bench import Bench
+from raysearch.recipe import Recipe
 from raysearch.space import SearchSpace
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger

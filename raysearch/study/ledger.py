@@ -11,9 +11,9 @@ import logging
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext as nothing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,7 @@ class Ledger:
             warnings.simplefilter(
                 "ignore", UserWarning
             )  # a trial tried again after a fault reports steps twice
-            trial.report(rung.score, rung.step)
+            trial.report(rung.score, rung.stage)
 
     def tell(self, result: TrialResult) -> None:
         """Close a trial with its result."""
@@ -183,10 +183,7 @@ class Ledger:
         attributes = dict(trial.user_attrs[_ATTRIBUTE])
         attributes.update(
             metrics=dict(result.metrics),
-            history=[
-                [rung.step, rung.score, dict(rung.metrics), dict(rung.objectives), round(rung.seconds, 6)]
-                for rung in result.history
-            ],
+            history=[_written(rung) for rung in result.history],
             objectives=dict(result.objectives),
             rounds=result.rounds,
             reason=result.reason,
@@ -230,7 +227,7 @@ def _ended(study: optuna.Study) -> list[TrialResult]:
 
 def _to_result(trial: FrozenTrial) -> TrialResult:
     about = trial.user_attrs.get(_ATTRIBUTE, {})
-    history = tuple(Rung(*entry) for entry in about.get("history", ()))
+    history = tuple(_read(entry) for entry in about.get("history", ()))
     cut = about.get("cut", False) and trial.state in (TrialState.PRUNED, TrialState.FAIL)
     state = "cut" if cut else _NAMES[trial.state]
     # Optuna has none of a pruned trial with several objectives, and of others that of the last step.
@@ -291,3 +288,12 @@ def parameter_importance(study: optuna.Study) -> dict[str, float]:
     except (ValueError, RuntimeError):  # e.g. all scores are equal, or no parameter is common to all
         return {}
     return {name: float(share) for name, share in shares.items()}
+
+
+def _written(rung: Rung) -> list[Any]:
+    entry = [rung.step, rung.score, dict(rung.metrics), dict(rung.objectives), round(rung.seconds, 6)]
+    return [*entry, rung.folds] if rung.folds else entry
+
+
+def _read(entry: Sequence[Any]) -> Rung:
+    return replace(Rung(*entry[:5]), folds=entry[5] if len(entry) > 5 else 0)

@@ -15,10 +15,10 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from raysearch.bench import Recipe
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
 from raysearch.node_share import end_share
+from raysearch.recipe import Recipe
 from raysearch.space import SearchSpace
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor

@@ -83,7 +83,9 @@ def trial_metrics(result: TrialResult) -> list[Any]:
         # Boosting rounds take about the same time each, and rungs carry no clock.
         at_s = result.started_s + result.seconds * rung.step / max(last, 1)
         values = {HEADLINE: rung.score, **rung.metrics}
-        if rung.step == last:  # the final metrics stand for this step
+        if rung.folds:  # of part of the rows: no point of the same curve
+            values = {f"first_fold/{name}": value for name, value in values.items() if "/" not in name}
+        elif rung.step == last:  # the final metrics stand for this step
             values = {name: value for name, value in values.items() if name not in final}
         found += metrics(values, milliseconds(at_s), rung.step)
     return found + metrics(final, milliseconds(result.ended_s), last)

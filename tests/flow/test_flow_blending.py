@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raysearch.bench import Bench, Recipe
+from raysearch.bench import Bench
 from raysearch.calibration import make_folds
 from raysearch.data import Transform
 from raysearch.flow import tune
 from raysearch.flow.blending import Judge
 from raysearch.metrics import pinball_loss_avg
 from raysearch.models import FitSettings, Frame
+from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
 from raysearch.report.wording import ensemble_words
 
@@ -39,7 +40,7 @@ def bench():
 def test_in_time_a_bias_that_calibration_takes_away_counts_half(bench):
     judge = Judge(bench, True, 10)
     biased = judge.saying(np.tile(TRUE + 1.0, (ROWS - TRAIN, 1)))
-    y = bench.watched_y
+    y = bench.scorer.y
     assert biased.shape == (ROWS - TRAIN, 6)
     as_it_is, calibrated = (pinball_loss_avg(y, part, LEVELS) for part in np.split(biased, 2, axis=1))
     assert calibrated == pytest.approx(pinball_loss_avg(y, np.tile(TRUE, (len(y), 1)), LEVELS), rel=0.02)
@@ -51,7 +52,7 @@ def test_in_time_the_order_is_neither_that_of_the_raw_nor_that_of_the_calibrated
     judge, rows = Judge(bench, True, 10), ROWS - TRAIN
     noise = np.random.default_rng(1).normal(size=(rows, 1))
     biased, noisy = np.tile(TRUE + 0.6, (rows, 1)), TRUE + 0.55 * noise
-    raw = [pinball_loss_avg(bench.watched_y, q, LEVELS) for q in (biased, noisy)]
+    raw = [pinball_loss_avg(bench.scorer.y, q, LEVELS) for q in (biased, noisy)]
     assert raw[0] > raw[1]  # as it is the biased one is worse, though offsets mend it
     assert judge.score(judge.saying(biased)) < judge.score(judge.saying(noisy))
 
@@ -65,7 +66,7 @@ def test_levels_that_cross_are_judged_in_order(bench):
 def test_not_in_time_the_score_is_that_of_the_trial(bench):
     judge, raw = Judge(bench, False, 10), np.tile(TRUE, (ROWS - TRAIN, 1))
     assert judge.saying(raw) is raw
-    assert judge.score(raw) == bench.score(raw, 10).score
+    assert judge.score(raw) == bench.scorer.score(raw, 10).score
 
 
 def test_a_trial_that_the_stretches_choose_alone_is_the_model(settings, table, monkeypatch):

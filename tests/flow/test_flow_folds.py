@@ -101,3 +101,11 @@ def test_an_embargo_that_does_nothing_is_told(settings, table):
     config = settings(data__time="day", split__cv=3, split__embargo=2)
     assert config.split == SplitConfig("auto", 0.2, 0.2, 0, 3, "expanding", 2)
     assert any("leaves nothing out" in text for text in prepare(config, table).quality.warnings)
+
+
+def test_a_line_is_tried_where_rows_go_on_in_time_and_nowhere_else(study, table, no_report):
+    words = {"search__space": None, "search__trials": 3, "search__scheduler": "none"}
+    in_time = study(table, study__name="t", data__time="day", **words)
+    assert "linear" in [trial.params["location"] for trial in in_time.trials]
+    at_random = study(table, study__name="r", data__drop=("day",), **words)
+    assert "linear" not in [trial.params["location"] for trial in at_random.trials]

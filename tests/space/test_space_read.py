@@ -6,7 +6,7 @@ import pytest
 
 from raysearch.errors import SpaceError
 from raysearch.shipped import shipped
-from raysearch.space import load_space, parse_space, without_choice
+from raysearch.space import load_space, parse_space, without_choice, without_value
 from raysearch.space.dimensions import SearchSpace
 
 NARROW = {
@@ -280,7 +280,8 @@ def test_the_shipped_spaces_begin_with_a_good_guess(name):
     first, *more = found.start_points()
     assert first["location"] is True
     assert first["learning_rate"] == 0.05
-    assert [point["extra_trees"] for point in more] == [True, True] * (name == "lightgbm")
+    assert [point["location"] for point in more] == ["linear", True, False] * (name == "lightgbm")
+    assert [point["extra_trees"] for point in more] == [False, True, True] * (name == "lightgbm")
     assert all(point["seen_only"] for point in (first, *more))
 
 
@@ -323,3 +324,26 @@ def test_a_choice_stays_where_others_hang_on_it_or_nothing_else_is_searched():
     hanging = space(seen_only=switch, max_depth={"low": 1, "high": 9, "when": {"seen_only": True}})
     for kept in (hanging, space(seen_only=switch)):
         assert without_choice(SearchSpace((kept,)), "seen_only").spaces == (kept,)
+
+
+def test_a_value_that_would_change_nothing_leaves_the_space():
+    for name in ("lightgbm", "xgboost", "both"):
+        whole = load_space(name)
+        space = without_value(whole, "location", "linear")
+        for part in space.spaces:
+            (location,) = (p for p in part.parameters if p.name == "location")
+            assert location.choices == (True, False)
+            assert part.start
+            assert all(point["location"] != "linear" for point in part.start)
+            assert parse_space(part.content) == part
+        assert without_value(space, "location", "linear") == space
+    only = {"model": "lightgbm", "parameters": {"location": {"choices": ["linear"]}}}
+    alone = SearchSpace((parse_space(only),))
+    assert without_value(alone, "location", "linear") == alone
+
+
+def test_a_location_is_a_switch_or_a_line():
+    for wrong in ("trees", "Linear", 7):
+        content = {"model": "lightgbm", "parameters": {"location": {"choices": [True, wrong]}}}
+        with pytest.raises(SpaceError, match=r"location: got .* must be true or false or linear"):
+            parse_space(content)

@@ -14,7 +14,7 @@ import xgboost as xgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysearch.models import MODEL_NAMES, TUNABLE
+from raysearch.models import LOCATION, MODEL_NAMES, TUNABLE
 from raysearch.space import Parameter, SearchSpace, load_space, parse_space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -277,6 +277,7 @@ def test_nothing_is_both_tunable_and_reserved(model):
     tunable = TUNABLE[model]
     assert not tunable.known & set(tunable.reserved)
     assert tunable.rounds in tunable.known
-    assert set(tunable.words) == {name for name, value in tunable.defaults.items() if isinstance(value, str)}
-    assert all(tunable.defaults[name] in words for name, words in tunable.words.items())
+    worded = {name for name, value in tunable.defaults.items() if isinstance(value, str)}
+    assert set(tunable.words) == {*worded, LOCATION}  # a switch, that knows another kind
+    assert all(tunable.defaults[name] in tunable.words[name] for name in worded)
     assert all(tunable.defaults[name] <= 0 for name in tunable.unlimited)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raysearch.bench import Recipe
 from raysearch.calibration import make_folds
 from raysearch.config import ComputeConfig
 from raysearch.data import Transform
 from raysearch.models import FitSettings
+from raysearch.recipe import Recipe
 from raysearch.records import FoldRows, Rung, TrialResult
 from raysearch.space import SearchSpace
 from raysearch.space.read import load_space, parse_space

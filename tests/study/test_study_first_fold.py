@@ -1,0 +1,112 @@
+"""Trials that are judged by their first fold: compared with each other alone, and only while that tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from optuna.trial import TrialState
+from study_made_up import begin, limits, propose, rung
+
+from raysearch.study.pruning import Agreement
+
+
+def first(step, score):
+    return replace(rung(step, score), folds=1)
+
+
+def asked(trials=None, **more):
+    return limits(trials, scheduler="asha", first_fold=True, **more)
+
+
+def run(study, score, last=None, step=7):
+    """Run the next trial: its first fold and, where it goes on, its end; return what it came to."""
+    spec = propose(study)
+    if spec.first_fold and not study.conductor.reached(spec.key, first(step, score)):
+        study.conductor.stopped(spec.key)
+    else:
+        study.conductor.finished(spec.key, rung(spec.rungs[-1], score if last is None else last))
+    return study.ledger.results[-1]
+
+
+def test_the_best_third_goes_on(tmp_path):
+    study = begin(tmp_path, asked())
+    assert not propose(study).first_fold  # the library's defaults are trained to their end
+    states = [run(study, score).state for score in (5.0, 4.0, 6.0, 4.5, 3.0, 9.0, 4.2)]
+    # Of one, the best; of two and three, the best; of four to six, the best two; of seven, the best three.
+    assert states == ["finished", "finished", "stopped", "finished", "finished", "stopped", "finished"]
+
+
+def test_scores_of_the_first_fold_are_no_peers_of_others(tmp_path):
+    study = begin(tmp_path, asked())
+    propose(study)
+    run(study, 1.0, last=90.0)
+    spec = propose(study)
+    assert spec.rungs == (spec.rungs[-1],)  # no other stage before the end
+    assert not study.conductor.reached(spec.key, first(30, 1.5))  # whatever its rounds
+    study.conductor.stopped(spec.key)
+    result = study.ledger.results[-1]
+    assert (result.state, result.score, result.rounds) == ("stopped", None, 30)
+    assert (dict(result.metrics), dict(result.objectives)) == ({}, {})
+    assert result.history == (first(30, 1.5),)
+
+
+def test_optuna_is_told_of_it_at_a_step_before_all_others(tmp_path):
+    study = begin(tmp_path, asked())
+    propose(study)
+    run(study, 1.0)
+    run(study, 2.0, step=30)
+    done, stopped = study.ledger.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    assert (stopped.state, stopped.intermediate_values) == (TrialState.PRUNED, {0: 2.0})
+    assert done.intermediate_values[0] == 1.0 and len(done.intermediate_values) == 2
+
+
+def test_a_study_that_goes_on_knows_its_first_folds(tmp_path):
+    before = begin(tmp_path, asked())
+    propose(before)
+    for score in (1.0, 2.0, 3.0):
+        run(before, score)
+    after = begin(tmp_path, asked())
+    known = {result.key: result.history for result in before.ledger.results}
+    assert {result.key: result.history for result in after.ledger.results} == known
+    propose(after)  # what was running
+    assert [run(after, score).state for score in (1.6, 0.9)] == ["finished", "finished"]
+    assert run(after, 2.5).state == "stopped"
+
+
+def test_where_first_folds_tell_nothing_trials_are_no_longer_judged_by_them(tmp_path):
+    study = begin(tmp_path, asked())
+    propose(study)
+    for i in range(10):
+        assert run(study, 10.0 - i, last=10.0 + i).state == "finished"
+    spec = propose(study)
+    assert not spec.first_fold
+    assert study.conductor.notes == (
+        "Trials were no longer stopped by their first fold: it ranked those that finished otherwise than all "
+        "folds do (rank correlation -1.00).",
+    )
+    again = begin(tmp_path, asked())
+    propose(again)
+    propose(again)
+    assert not propose(again).first_fold
+
+
+def test_agreement_by_hand():
+    agreement = Agreement()
+    for i in range(9):
+        agreement.add(i, -i)
+    assert agreement.rank_correlation == 1.0 and agreement.holds  # too few to tell
+    agreement.add(9, -9)
+    assert agreement.rank_correlation == pytest.approx(-1.0)
+    assert not agreement.holds
+    pairs = Agreement()
+    for one, all_ in zip(range(10), (1, 0, 3, 2, 5, 4, 7, 6, 9, 8), strict=True):
+        pairs.add(one, 100 * all_)
+    assert pairs.rank_correlation == pytest.approx(1 - 6 * 10 / (10 * 99))
+
+
+@pytest.mark.parametrize("more", [{}, {"scheduler": "none"}])
+def test_what_is_not_asked_for_is_not_done(tmp_path, more):
+    study = begin(tmp_path, limits(None, **{"scheduler": "asha", **more}))
+    propose(study)
+    assert not propose(study).first_fold

@@ -1,0 +1,147 @@
+"""The first fold alone is a stage with a score of its own; what follows is as it would be without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from contracts import make_frame
+
+from raysearch.bench import Bench
+from raysearch.calibration import Folds, make_folds
+from raysearch.data import Transform
+from raysearch.metrics import pinball_loss_avg
+from raysearch.models import MODEL_NAMES, FitSettings, Frame, by_fold, get_model
+from raysearch.recipe import Recipe
+from raysearch.records import FoldRows, Rung
+from raysearch.trial import TrialSpec, reports, run_trial, unpack
+
+LEVELS = (0.1, 0.5, 0.9)
+EDGES = ((0, 200), (200, 400), (400, 600))
+QUICK = {"lightgbm": {"num_leaves": 20, "learning_rate": 0.3}, "xgboost": {"max_depth": 5}}
+
+
+def job(calibrate="marginal", **more):
+    frame, y = make_frame(600)
+    fits = tuple(FoldRows(tuple(other for other in EDGES if other != own), own) for own in EDGES)
+    folds, settings = Folds(np.repeat([0, 1, 2], 200)), FitSettings(LEVELS)
+    recipe = Recipe(frame.categorical, fits, Transform(), settings, folds, calibrate, first=make_folds(200))
+    return frame.features.append_column("target", pa.array(y)), replace(recipe, **more)
+
+
+def spec(model="lightgbm", rounds=150, **more):
+    return TrialSpec(0, "k", model, QUICK[model], (rounds,), **{"first_fold": True, **more})
+
+
+def told(spec, bench, **more):
+    return list(reports(spec, bench, **more))
+
+
+@pytest.mark.parametrize("location", [False, True])
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_what_follows_the_first_fold_is_what_would_have_come_without_it(model, location):
+    params = {**QUICK[model], "location": location}
+    staged = told(replace(spec(model), fit_params=params), Bench(*job()))
+    (straight,) = told(replace(spec(model), fit_params=params, first_fold=False), Bench(*job()))
+    first, last = staged
+    assert (first.final, last.final) == (False, True)
+    assert (first.rung.folds, last.rung.folds) == (1, 0)
+    assert first.rung.stage == 0 < last.rung.stage == last.rung.step
+    assert last.rung.step == straight.rung.step < 150  # it stalled, with the rounds that served best
+    assert last.rung.score == pytest.approx(straight.rung.score, abs=1e-12)
+    assert {k: v for k, v in last.files.items() if k != "watched.npy"} == {
+        k: v for k, v in straight.files.items() if k != "watched.npy"
+    }
+    np.testing.assert_array_equal(unpack(last.files)[1], unpack(straight.files)[1])
+    assert first.files is None
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_its_score_is_that_of_a_study_of_this_fold_alone(model):
+    table, recipe = job()
+    alone = replace(recipe, fits=recipe.fits[:1], folds=make_folds(200), first=None)
+    (single,) = told(replace(spec(model), first_fold=False), Bench(table, alone))
+    first = told(spec(model), Bench(table, recipe))[0]
+    assert first.rung.step == single.rung.step
+    if model == "lightgbm":  # XGBoost's folds draw their chances otherwise where there are several
+        assert first.rung.score == pytest.approx(single.rung.score, abs=1e-12)
+        assert first.rung.metrics == pytest.approx(single.rung.metrics)
+
+
+def test_its_score_by_hand():
+    table, recipe = job(calibrate="none")
+    (first, *_) = told(spec(rounds=10), Bench(table, recipe))
+    whole = told(spec(rounds=10), Bench(table, recipe))[-1]
+    files = by_fold(unpack(whole.files)[0], 3)[0]
+    rows = Frame(table.drop_columns("target"), recipe.categorical).slice(*EDGES[0])
+    q = np.sort(get_model("lightgbm").load(files, LEVELS)(rows), axis=1)
+    expected = pinball_loss_avg(table["target"].to_numpy()[:200], q, LEVELS)
+    assert first.rung.score == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_trial_that_is_stopped_there_has_trained_no_other_fold(monkeypatch):
+    bench, begun = Bench(*job()), []
+    original = Bench.begin_fold
+    monkeypatch.setattr(
+        Bench, "begin_fold", lambda self, i, *words: begun.append(i) or original(self, i, *words)
+    )
+    stands = run_trial(spec(), bench)
+    stand, _ = next(stands)
+    assert stand.rung.folds == 1
+    assert begun == [0]
+    next(stands)
+    assert begun == [0, 1, 2]
+
+
+def test_boosters_that_have_no_best_rounds_have_no_such_stage():
+    dart = replace(spec(rounds=10), fit_params={**QUICK["lightgbm"], "boosting": "dart"})
+    (only,) = told(dart, Bench(*job()))
+    assert only.final and not only.rung.folds
+    (in_turns,) = told(spec(rounds=10), Bench(*job(in_turns=True)))
+    assert in_turns.final and not in_turns.rung.folds
+
+
+def test_without_a_first_stage_in_the_recipe_there_is_none():
+    (only,) = told(spec(rounds=10), Bench(*job(first=None)))
+    assert only.final and not only.rung.folds
+
+
+def test_a_trial_that_is_given_up_in_its_first_fold_tells_nothing_more():
+    looks = []
+    assert told(spec(), Bench(*job()), given_up=lambda: looks.append(1) or len(looks) > 3) == []
+    looks = []
+    found = told(spec(), Bench(*job()), given_up=lambda: looks.append(1) or len(looks) > 20)
+    assert len(found) <= 1
+
+
+def test_where_time_is_short_the_first_fold_leaves_some_for_the_others(monkeypatch):
+    """Each look takes a second: of ten, the first fold takes a third."""
+    clock = [0.0]
+    monkeypatch.setattr("raysearch.trial.time.monotonic", lambda: clock[0])
+    original = Bench.begin_fold
+
+    def slow(self, *words):
+        fit = original(self, *words)
+        advance = fit.advance
+
+        def advanced(rounds):
+            clock[0] += 0.1 * max(0, rounds - fit.rounds)
+            advance(rounds)
+
+        fit.advance = advanced
+        return fit
+
+    monkeypatch.setattr(Bench, "begin_fold", slow)
+    weak = replace(spec(rounds=400), fit_params={"num_leaves": 3, "learning_rate": 0.01}, left_s=30.0)
+    first, last = told(weak, Bench(*job()))
+    assert 60 <= first.rung.step <= 100
+    assert last.cut and last.final
+    assert 0.5 * first.rung.step <= last.rung.step <= first.rung.step
+    assert clock[0] <= 31.0
+
+
+def test_stages_sort_before_rungs():
+    assert Rung(40, 1.0, {}, folds=1).stage == 0
+    assert Rung(40, 1.0, {}).stage == 40
