@@ -113,6 +113,7 @@ class SearchConfig:
     objective: str = "pinball"
     pick: str | None = None
     sampler: str = "tpe"
+    warm_start: str = "off"
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,8 @@ def make_config(
     defaults = read_layer(shipped("config") / "default.yaml", problems)
     merged = {section: dict(values) for section, values in defaults.items()}
     overlay(merged, sections, problems)
+    if merged["search"]["warm_start"] is False:
+        merged["search"]["warm_start"] = "off"  # as YAML reads the word
     parts: dict[str, Any] = {}
     broken = []
     for section, kind in typing.get_type_hints(Config).items():

@@ -24,6 +24,7 @@ SPLITS = ("auto", "random", "time", "group")
 WINDOWS = ("expanding", "sliding", "both")
 SCHEDULERS = ("asha", "median", "none")
 SAMPLERS = ("tpe", "random")
+WARM_STARTS = ("off", "auto")
 CALIBRATIONS = ("auto", "marginal", "steady", "width", "group", "time", "none")
 ENGINES = ("ray", "inline")
 LEDGER_VARIABLE = "RAYSEARCH_LEDGER"  # the ledger's address, where it must not be kept or shown
@@ -97,6 +98,11 @@ def check_values(config: Config, problems: Problems, in_memory: bool) -> None:
     _check_search(config.search, problems)
     _check_compute(config.compute, config.search.model, problems)
     _check_study(config.study, problems)
+    if config.search.warm_start == "auto" and not config.tracking.enabled:
+        problems.add(
+            "search.warm_start: 'auto' looks for earlier studies in the MLflow store, and without a record "
+            "there is none; leave out --no-tracking, or --warm-start"
+        )
 
 
 def _check_study(study: StudyConfig, problems: Problems) -> None:
@@ -247,6 +253,7 @@ def _check_search(search: SearchConfig, problems: Problems) -> None:
     _check_choice("search.model", search.model, MODELS, problems)
     _check_choice("search.scheduler", search.scheduler, SCHEDULERS, problems)
     _check_choice("search.sampler", search.sampler, SAMPLERS, problems)
+    _check_choice("search.warm_start", search.warm_start, WARM_STARTS, problems)
     _check_choice("search.calibrate", search.calibrate, CALIBRATIONS, problems)
     check_levels(search.levels, problems)
     _check_objective(search, problems)

@@ -154,6 +154,7 @@ class TrialResult:
         objectives: final value by objective's word, in the order asked for; empty when failed.
         started_s, ended_s: seconds since the epoch.
         again: key of the trial that was cut and whose parameters this one tries anew; empty: none.
+        warm: the earlier study whose point this one tries; empty: none.
     """
 
     number: int
@@ -172,6 +173,7 @@ class TrialResult:
     default: bool = False
     objectives: Mapping[str, float] = field(default_factory=dict)
     again: str = ""
+    warm: str = ""
 
     @property
     def has_model(self) -> bool:
@@ -355,6 +357,63 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class WarmPoint:
+    """A point of an earlier study that a search begins with.
+
+    Attributes:
+        params: as this search samples them.
+        study, run_id: where it comes from.
+        distance: of that study's data from this one's, 0 for the same.
+        ratio: its score there as a share of the untuned default's.
+    """
+
+    params: Mapping[str, Any]
+    study: str
+    run_id: str
+    distance: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What a search began with of what earlier studies know.
+
+    Attributes:
+        looked_at: earlier studies with the same levels and objectives.
+        alike: those of them whose data is alike.
+        note: what kept it from looking, in words; empty: nothing.
+    """
+
+    looked_at: int = 0
+    alike: int = 0
+    points: tuple[WarmPoint, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class WarmOutcome:
+    """What the points of earlier studies brought.
+
+    Attributes:
+        trials: those that tried one, in order of number.
+        best: the best of them that became a model; None where none did.
+        other: the best of all other trials that became a model; None likewise.
+    """
+
+    start: WarmStart
+    trials: tuple[TrialResult, ...] = ()
+    best: TrialResult | None = None
+    other: TrialResult | None = None
+
+    @property
+    def gain_percent(self) -> float | None:
+        """By how much the best of them scores lower than the best of the others; None where not known."""
+        if self.best is None or self.other is None or self.best.score is None or not self.other.score:
+            return None
+        return 100.0 * (1.0 - self.best.score / self.other.score)
+
+
+@dataclass(frozen=True)
 class StudyResult:
     """A study that has ended, as told at the end, in ``result.json`` and by ``--json``.
 
@@ -372,6 +431,7 @@ class StudyResult:
         rivals: what the tuned model was compared with, in full.
         slices: its scores by group, by time, and in the tails.
         profile: where the time went, as far as the report.
+        warm: what points of earlier studies brought; None where they were not asked for.
     """
 
     study: str
@@ -395,6 +455,7 @@ class StudyResult:
     rivals: tuple[Rival, ...] = ()
     slices: tuple[Slice, ...] = ()
     profile: Profile | None = None
+    warm: WarmOutcome | None = None
 
     def rival(self, name: str) -> Rival | None:
         """Return "default" or "constant", or None where there is none."""

@@ -74,6 +74,7 @@ def tune(
         python -m raysearch tune --model lightgbm
         python -m raysearch tune --data sales.csv --target demand --group store --time date --trials 100
         python -m raysearch tune --data big.parquet --target y --model both --time-budget 30m --address auto
+        python -m raysearch tune --data sales_june.csv --target demand --warm-start auto
     """
     from raysearch.cli.run import run_study
     from raysearch.config import load_config
@@ -203,6 +204,38 @@ def studies(home: Home = _HOME, json: Json = False, debug: Debug = False) -> Non
         print_json({"home": hide_secrets(home), "studies": [dataclasses.asdict(row) for row in rows]})
     else:
         tell_studies(rows, home)
+
+
+@app.command()
+@guarded
+def history(
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option("--tracking-uri", help="MLflow store (default MLFLOW_TRACKING_URI, else sqlite)"),
+    ] = None,
+    html: Annotated[str | None, typer.Option("--html", help="Also write a page that opens anywhere")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell what works for which kind of data: the best parameters of all studies, and where they agree.
+
+    It reads what each finished study has left in the MLflow store, as tune --warm-start auto does.
+
+    [bold]Examples[/bold]
+
+        python -m raysearch history
+        python -m raysearch history --tracking-uri http://mlflow.example:5000 --html history.html
+    """
+    from raysearch.cli.history import history_json, tell_history
+    from raysearch.cli.words import print_json
+    from raysearch.config import load_config
+    from raysearch.flow.history import history as run
+
+    found = run(load_config(flags={"tracking": {"uri": tracking_uri}}).tracking, html)
+    if json:
+        print_json(history_json(found))
+    else:
+        tell_history(found)
 
 
 @app.command()

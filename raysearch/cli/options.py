@@ -169,6 +169,13 @@ PICK_FLAG = Flag(
     "Of several objectives' front: knee, an objective, 'coverage_gap<=0.02' or a trial (default knee)",
     _SEARCH,
 )
+WARM_FLAG = Flag(
+    "--warm-start",
+    "search.warm_start",
+    str,
+    "Begin with the best points of earlier studies on data like this: auto or off (default off)",
+    _SEARCH,
+)
 ENSEMBLE_FLAGS = (
     Flag(
         "--ensemble",
@@ -270,6 +277,7 @@ TUNE_FLAGS = (
     *SEARCH_FLAGS,
     *ENSEMBLE_FLAGS,
     *BUDGET_FLAGS,
+    WARM_FLAG,
     PICK_FLAG,
     *PLACE_FLAGS,
     *STUDY_FLAGS,

@@ -18,6 +18,7 @@ from rich.text import Text
 from raysearch.cli.words import duration, number, objectives_line
 from raysearch.flow.display import SearchBegins
 from raysearch.records import TrialResult
+from raysearch.report.warm import begin_words
 
 _LINE_EVERY_S = 5.0
 
@@ -170,4 +171,6 @@ def _opening(about: SearchBegins) -> list[str]:
         )
     if about.tracking_uri:
         lines.append(f"MLflow: {escape(about.tracking_uri)}")
+    if about.warm and not about.warm.note:  # a note was told as a warning
+        lines.append(escape(begin_words(about.warm)))
     return lines

@@ -25,6 +25,7 @@ from raysearch.outcome import untuned
 from raysearch.records import Comparison, Evaluation, Interval, Profile, StudyResult, TrialResult
 from raysearch.report.profile import parts
 from raysearch.report.verdict import miss_words, side_words
+from raysearch.report.warm import warm_words
 from raysearch.report.wording import NO_GAIN_INTERVAL, confidence, ensemble_words, p_words, points, span
 from raysearch.report.wording import number as number
 
@@ -66,6 +67,8 @@ def tell_study(study: Study) -> None:
     console.print(f"{chosen} (trial {result.best.number}, {result.best.model}): {escape(params)}")
     if result.ensemble:
         console.print(f"the model is {ensemble_words(result.ensemble, result.best.number)}")
+    if result.warm:
+        console.print(escape(warm_words(result.warm)))
     console.print(f"model: {escape(result.model_path)}")
     if result.report_path:
         console.print(f"report: {escape(result.report_path)}")

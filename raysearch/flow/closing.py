@@ -19,6 +19,7 @@ from raysearch.flow.fitting import Made, Trainer, default_model, make_models
 from raysearch.flow.job import Job
 from raysearch.flow.profile import profile_of
 from raysearch.flow.study import Study, to_json
+from raysearch.flow.warm import remember, warm_outcome
 from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array
 from raysearch.recipe import TARGET
@@ -68,6 +69,7 @@ def close_study(
     status = "KILLED" if conductor.stopped_by == "interrupt" else "FINISHED"
     result = replace(result, wall_s=job.clock.elapsed_s, profile=profile_of(job, conductor))
     _write_result(job, result)
+    remember(job, ledger, result, tracker)
     tracker.study_ended(status, result, ranked(ledger.results), job.paths.artifacts, job.paths.model)
     return Study(result, _in_order(ledger.results), final, notes, job.home.address), status
 
@@ -169,6 +171,7 @@ def _result(
         picked=how,
         rivals=found.rivals,
         slices=found.slices,
+        warm=warm_outcome(job, results),
     )
 
 

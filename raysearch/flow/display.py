@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from raysearch.records import DataQuality, DatasetFacts, TrialResult
+from raysearch.records import DataQuality, DatasetFacts, TrialResult, WarmStart
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class SearchBegins:
         time_budget_s: seconds for the whole command; None: no limit.
         deadline_s: the budget's end on ``time.monotonic``.
         objectives: what trials are scored by, in words; the first one is their score.
+        warm: points of earlier studies that a new study begins with, where they were asked for.
     """
 
     study: str
@@ -33,6 +34,7 @@ class SearchBegins:
     time_budget_s: float | None
     deadline_s: float | None
     objectives: tuple[str, ...] = ("pinball loss",)
+    warm: WarmStart | None = None
 
 
 class Display(Protocol):

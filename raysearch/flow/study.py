@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysearch.errors import NoForecasterError, StudyError, resume_command
 from raysearch.flow.evaluation_json import evaluation_json, findings_json
-from raysearch.records import Ensemble, Evaluation, StudyResult, TrialResult
+from raysearch.records import Ensemble, Evaluation, StudyResult, TrialResult, WarmOutcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,6 +126,7 @@ def to_json(result: StudyResult) -> dict[str, Any]:
         "picked": result.picked or None,
         "pareto": [{"number": t.number, "model": t.model, **_scores_json(t)} for t in result.pareto],
         "ensemble": _ensemble_json(result.ensemble) if result.ensemble else None,
+        "warm_start": _warm_json(result.warm) if result.warm else None,
         # Without held-out rows there is no test to tell of; the validation's figures have their own name.
         "test": told if result.evaluation.part == "test" else None,
         "valid": told if result.evaluation.part == "valid" else None,
@@ -148,6 +149,16 @@ def to_json(result: StudyResult) -> dict[str, Any]:
 
 def _ensemble_json(ensemble: Ensemble) -> dict[str, Any]:
     return {**dataclasses.asdict(ensemble), "gain_percent": ensemble.gain_percent}
+
+
+def _warm_json(warm: WarmOutcome) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(warm.start),
+        "trials": [trial.number for trial in warm.trials],
+        "best": {"number": warm.best.number, **_scores_json(warm.best)} if warm.best else None,
+        "other": {"number": warm.other.number, **_scores_json(warm.other)} if warm.other else None,
+        "gain_percent": warm.gain_percent,
+    }
 
 
 def _scores_json(trial: TrialResult) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from raysearch.flow.places import complete, knock, to_keep, with_ledger
 from raysearch.flow.searching import connection, planned, search
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
 from raysearch.flow.study import Study
+from raysearch.flow.warm import kept_start, look_back, plain_start, warm_start
 from raysearch.logs import chatter_to
 from raysearch.models import LINEAR, LOCATION, SEEN_ONLY
 from raysearch.space import SearchSpace, load_space, parse_space, without_choice, without_value
@@ -68,6 +69,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     knock(config)
     home = Home(config.study.home)
     home.check_free(config.study.name)
+    reader = look_back(config)
     display.phase("reading the table")
     with clock.watch.part("data"):
         table = read_table(table) if table is not None else None
@@ -79,6 +81,8 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
         space = without_choice(space, SEEN_ONLY)
     if not config.by_time:
         space = without_value(space, LOCATION, LINEAR)
+    with clock.watch.part("warm start"):
+        warm = warm_start(config, space, dataset, reader, display)
     about = home.create(
         config.study,
         {
@@ -88,6 +92,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
             "in_memory": table is not None,
             "config": to_keep(config).to_dict(),
             "spaces": [part.content for part in space.spaces],
+            "warm": plain_start(warm),
         },
         fallback=f"{config.search.model}-{config.data.target}",
     )
@@ -134,6 +139,7 @@ def resume(
     if asked_to_record.get("uri") is not None and asked_to_record.get("enabled") is None:
         sections["tracking"]["enabled"] = True  # a store is named for a study that had no record so far
     sections["study"].update(home=home, name=name)
+    sections["search"]["warm_start"] = "off"  # the points that it began with are in its ledger
     config = complete(make_config(as_begun(about, sections), in_memory=about.in_memory), about)
     clock = Clock.start(config.search.time_budget_s, spent_s)
     display = display or Silent()
@@ -227,8 +233,10 @@ def _start_record(tracker: Tracker, info: StudyInfo, begin: Callable[[], None]) 
 def _open_ledger(job: Job) -> Ledger:
     storage = open_storage(job.paths.ledger, job.config.study.ledger)
     search = job.config.search
-    ledger = Ledger.open(storage, job.about.ledger_name, job.space, len(job.config.objectives))
-    ledger.use_sampler(make_sampler(job.space, search.seed, ledger.begun, search.sampler))
+    warm = kept_start(job.about.warm)
+    points = warm.points if warm else ()
+    ledger = Ledger.open(storage, job.about.ledger_name, job.space, len(job.config.objectives), points)
+    ledger.use_sampler(make_sampler(job.space, search.seed, ledger.begun, search.sampler, len(points)))
     return ledger
 
 
@@ -275,4 +283,5 @@ def _begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None)
         time_budget_s=job.config.search.time_budget_s,
         deadline_s=job.clock.deadline_s,
         objectives=tuple(objective.title for objective in job.config.objectives),
+        warm=None if ledger.results else kept_start(job.about.warm),
     )

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import jinja2
-from markupsafe import Markup
 
 from raysearch.objectives import titles
 from raysearch.outcome import untuned
@@ -23,6 +18,7 @@ from raysearch.report import (
     tables,
 )
 from raysearch.report.canvas import Plot
+from raysearch.report.markup import Card, Head, render
 from raysearch.report.material import ReportMaterial
 from raysearch.report.plots_pareto import front_sections
 from raysearch.report.profile import profile_sections
@@ -32,6 +28,7 @@ from raysearch.report.sections_slices import group_scores, rival_sections, slice
 from raysearch.report.slice_files import write_slices
 from raysearch.report.tables import replacing
 from raysearch.report.verdict import verdict
+from raysearch.report.warm import warm_sections
 from raysearch.report.wording import (
     NO_GAIN_INTERVAL,
     claimed,
@@ -44,16 +41,6 @@ from raysearch.report.wording import (
     points,
     summary,
 )
-
-
-@dataclass(frozen=True)
-class Card:
-    """One headline figure."""
-
-    name: str
-    value: str
-    detail: str
-    tone: str = ""
 
 
 def write_report(material: ReportMaterial, directory: Path) -> Path:
@@ -86,27 +73,17 @@ def write_report(material: ReportMaterial, directory: Path) -> Path:
     return page
 
 
-@lru_cache(maxsize=1)
-def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "template")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("report.html.j2")
-
-
 def _render(material: ReportMaterial, sections: tuple[Section, ...]) -> str:
-    style = (Path(__file__).parent / "template" / "style.css").read_text(encoding="utf-8")
-    return _template().render(
-        study=material.result.study,
-        summary=[sentence for sentence in summary(material) if sentence.text],
-        notes=_notes(material),
-        cards=_cards(material),
-        sections=sections,
-        style=Markup(style),  # our own file
-        svg=Markup,  # what matplotlib wrote has every text escaped
-        breakable=Markup("_<wbr>"),
+    head = Head(
+        material.result.study,
+        "raysearch report",
+        summary(material),
+        _notes(material),
+        _cards(material),
+        "Written by raysearch. Loss, width and forecasts are in the target's own units unless a scale is "
+        "named.",
     )
+    return render(head, sections)
 
 
 def _notes(material: ReportMaterial) -> list[str]:
@@ -267,6 +244,7 @@ def _search_sections(material: ReportMaterial) -> Iterator[Section]:
     history = plots_search.history(trials, material.measure)
     yield Section("search", "The search", "" if history else "No trial has a score.", plots=_some(history))
     yield from front_sections(material)
+    yield from warm_sections(material.result.warm)
     plots = _some(
         plots_importance.parameter_importance(shares),
         plots_importance.feature_importance(material.feature_importance),

@@ -100,9 +100,9 @@ def shorten(text: str, most: int) -> str:
     return f"{head}…{tail}"
 
 
-def several(count: int, noun: str) -> str:
+def several(count: int, noun: str, plural: str = "") -> str:
     """Return "1 trial", "3,000 trials"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or f'{noun}s'}"
 
 
 def headline_interval(intervals: Sequence[Interval]) -> Interval | None:

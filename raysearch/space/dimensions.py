@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from raysearch.models import TUNABLE
@@ -135,10 +136,41 @@ class SearchSpace:
 
     def to_fit(self, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the model and what its library is given for sampled ``params``."""
+        model, own = self.own(params)
+        return model, {**self._space_of(model).fixed, **own}
+
+    def own(self, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the model of sampled ``params``, and these by the names of its own space."""
         space = self._space_of(params["model"]) if self.joined else self.spaces[0]
         prefix = f"{space.model}." if self.joined else ""
         own = {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
-        return space.model, {**space.fixed, **own}
+        return space.model, own
+
+    def point(self, model: str, own: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return a point given by its model's own names as sampled parameters.
+
+        None where it is no point of the space: a parameter that exists there is missing, one is there that
+        does not exist, or a value is not what would be sampled.
+        """
+        space = next((space for space in self.spaces if space.model == model), None)
+        if space is None:
+            return None
+        params: dict[str, Any] = {"model": model} if self.joined else {}
+        found = 0
+        for parameter in space.parameters:
+            if not self._exists(space, parameter, params):
+                continue
+            value = own.get(parameter.name)
+            if not parameter.holds(value) or (parameter.kind == "int" and not isinstance(value, int)):
+                return None
+            params[self._name(space, parameter.name)] = parameter.nearest_to(value)
+            found += 1
+        return params if found == len(own) else None
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Parameter]:
+        """The parameters as trials name them, without ``model``."""
+        return {self._name(space, p.name): p for space in self.spaces for p in space.parameters}
 
     def default_points(self) -> list[DefaultPoint]:
         """Return the libraries' defaults, one point a model, to be tried before anything is sampled."""

@@ -294,6 +294,7 @@ class Conductor:
             default=proposal.default,
             objectives=told.objectives if told else {},
             again=proposal.again,
+            warm=proposal.warm,
         )
         with self._ledger.together():
             if rung and report:

@@ -32,6 +32,8 @@ class StudyAbout:
         in_memory: the table was handed over as an object and is kept with the study.
         spaces: the search space of each model, as plain values: a file that is edited later changes nothing.
         split_digest: of which rows serve for what; empty in a study of a version that did not keep it.
+        warm: what it began with of earlier studies, as plain values (``WarmStart``); None: that was not asked
+            for.
     """
 
     id: str
@@ -43,6 +45,7 @@ class StudyAbout:
     config: Mapping[str, Mapping[str, Any]]
     spaces: Sequence[Mapping[str, Any]]
     split_digest: str = ""
+    warm: Mapping[str, Any] | None = None
 
     @property
     def ledger_name(self) -> str:

@@ -21,7 +21,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from raysearch.records import Rung, TrialResult
+from raysearch.records import Rung, TrialResult, WarmPoint
 from raysearch.space import SearchSpace
 from raysearch.study.journal import Journal
 from raysearch.study.storage import open_storage as open_storage
@@ -49,6 +49,7 @@ class Proposal:
     fit_params: Mapping[str, Any]
     default: bool
     again: str = ""
+    warm: str = ""
 
 
 class Ledger:
@@ -62,11 +63,19 @@ class Ledger:
         self._results = _ended(study)
 
     @classmethod
-    def open(cls, storage: BaseStorage, name: str, space: SearchSpace, objectives: int = 1) -> Ledger:
+    def open(
+        cls,
+        storage: BaseStorage,
+        name: str,
+        space: SearchSpace,
+        objectives: int = 1,
+        warm: Sequence[WarmPoint] = (),
+    ) -> Ledger:
         """Open the study ``name``, making it where it is new: its first trials are then the defaults.
 
         Args:
             objectives: how many numbers a trial is scored by; all are minimised.
+            warm: points of earlier studies, which follow the defaults.
         """
         logging.getLogger("optuna").setLevel(logging.WARNING)
         with storage_errors_told():
@@ -81,6 +90,10 @@ class Ledger:
             for point in space.default_points()[known:]:  # a kill can come between two of them
                 about = {"default": True, "fit_params": dict(point.fit_params)}
                 study.enqueue_trial(dict(point.params), user_attrs={_ATTRIBUTE: about})
+            warmed = sum(bool(about.get("warm")) for about in attributes)
+            for found in warm[warmed:]:
+                about = {"warm": found.study}
+                study.enqueue_trial(dict(found.params), user_attrs={_ATTRIBUTE: about})
             begun = sum(bool(about.get("start")) for about in attributes)
             for params in space.start_points()[begun:]:
                 study.enqueue_trial(params, user_attrs={_ATTRIBUTE: {"start": True}})
@@ -160,6 +173,7 @@ class Ledger:
             attributes["fit_params"],
             attributes.get("default", False),
             attributes.get("again", ""),
+            attributes.get("warm", ""),
         )
 
     def started_s(self, number: int) -> float:
@@ -249,6 +263,7 @@ def _to_result(trial: FrozenTrial) -> TrialResult:
         default=about.get("default", False),
         objectives=about.get("objectives", {}),
         again=about.get("again", ""),
+        warm=about.get("warm", ""),
     )
 
 

@@ -14,14 +14,19 @@ from raysearch.space import SearchSpace
 
 _MOST, _RENEWED = 1000, 50  # trials that are modelled; of these the latest, all of them
 _BEST = 25  # that TPE takes for good ones, at most
+_AT_RANDOM = 10  # trials before TPE models any
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
-def make_sampler(space: SearchSpace, seed: int, begun: int, kind: str = "tpe") -> optuna.samplers.BaseSampler:
+def make_sampler(
+    space: SearchSpace, seed: int, begun: int, kind: str = "tpe", warm: int = 0
+) -> optuna.samplers.BaseSampler:
     """Return the sampler. A study that goes on after ``begun`` trials must not draw the first numbers again.
 
     Args:
         kind: "tpe" or "random".
+        warm: points of earlier studies that it begins with. As many trials more are drawn by chance before
+            TPE models any, so that all come that would come without these points.
     """
     seed = (seed + 1_000_003 * begun) % 2**32
     if kind == "random":
@@ -29,7 +34,13 @@ def make_sampler(space: SearchSpace, seed: int, begun: int, kind: str = "tpe") -
     with warnings.catch_warnings():
         # `group` is what lets TPE model conditional parameters; it is marked experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return _BoundedTPE(seed=seed, multivariate=True, group=space.conditional, constant_liar=True)
+        return _BoundedTPE(
+            seed=seed,
+            n_startup_trials=_AT_RANDOM + warm,
+            multivariate=True,
+            group=space.conditional,
+            constant_liar=True,
+        )
 
 
 class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]

@@ -6,11 +6,13 @@ from raysearch.config import TrackingConfig
 from raysearch.tracking.address import resolve_uri, ui_command
 from raysearch.tracking.experiment import check_experiment
 from raysearch.tracking.names import metric_key
+from raysearch.tracking.past import PastReader
 from raysearch.tracking.preflight import check_reachable
 from raysearch.tracking.tracker import NullTracker, StudyInfo, Tracker
 
 __all__ = [
     "NullTracker",
+    "PastReader",
     "StudyInfo",
     "Tracker",
     "check_experiment",

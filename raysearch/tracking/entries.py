@@ -102,6 +102,8 @@ def trial_end_tags(result: TrialResult) -> list[Any]:
         tags["raysearch.reason"] = text(result.reason, _MAX_REASON)
     if result.default:
         tags["raysearch.default"] = "true"
+    if result.warm:
+        tags["raysearch.warm_from"] = result.warm
     return [RunTag(key, value) for key, value in tags.items()]
 
 

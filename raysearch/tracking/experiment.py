@@ -83,7 +83,7 @@ def _at_server(uri: str, name: str) -> Experiment:
     parts = urlsplit(uri)
     user, _, host = parts.netloc.rpartition("@")
     address = f"{parts.scheme}://{host}{parts.path.rstrip('/')}/api/2.0/mlflow/experiments/get-by-name"
-    question = urllib.request.Request(f"{address}?experiment_name={quote(name)}", headers=_login(user))
+    question = urllib.request.Request(f"{address}?experiment_name={quote(name)}", headers=login(user))
     with urllib.request.urlopen(question, timeout=_TIMEOUT_S, context=trust(parts.scheme)) as answer:
         told = json.load(answer)["experiment"]
     return Experiment(
@@ -94,7 +94,7 @@ def _at_server(uri: str, name: str) -> Experiment:
     )
 
 
-def _login(user: str) -> dict[str, str]:
+def login(user: str) -> dict[str, str]:
     """Return who asks, by the address or else by MLflow's own variables."""
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
     name = os.environ.get("MLFLOW_TRACKING_USERNAME")

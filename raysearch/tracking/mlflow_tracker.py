@@ -99,6 +99,11 @@ class MLflowTracker:
         known = (tuple(results), tuple(waiting))
         writer.put("the trials that ended before", functools.partial(trials.reconcile, *known))
 
+    def remember(self, text: str) -> None:
+        """Keep with the study's run what later studies may use."""
+        writer, _, study = self._open()
+        writer.put("what later studies may use", lambda _: study.remember(text))
+
     def study_ended(
         self,
         status: str,

@@ -28,6 +28,7 @@ from raysearch.tracking.entries import (
 from raysearch.tracking.findings import rival_metrics, slice_metrics
 from raysearch.tracking.model import log_model
 from raysearch.tracking.notes import front_table, leaderboard, note_at_end, note_at_start
+from raysearch.tracking.past import HISTORY
 from raysearch.tracking.store import Store
 from raysearch.tracking.tracker import StudyInfo
 
@@ -80,10 +81,15 @@ class StudyRun:
                 "raysearch.stopped_by": result.stopped_by,
                 "raysearch.objectives": ",".join(result.objectives),
                 **({"raysearch.picked": result.picked} if result.pareto else {}),
+                **_warm_tags(result),
             }
         self.store.client.log_batch(self.run_id, metrics=found, synchronous=True)
         for key, value in tags.items():
             self.store.set_tag(self.run_id, key, value)
+
+    def remember(self, text: str) -> None:
+        """Keep what later studies may use in the tag that they look for."""
+        self.store.client.set_tag(self.run_id, HISTORY, text)
 
     def log_files(self, artifacts: Path | None, ranked: Sequence[TrialResult]) -> None:
         """Keep all files of a directory, and the leaderboard when it is not among them."""
@@ -177,6 +183,15 @@ def _json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
+def _warm_tags(result: StudyResult) -> dict[str, Any]:
+    """Return which studies the search began with points of, and the best trial that tried one."""
+    if result.warm is None:
+        return {}
+    sources = dict.fromkeys(point.study for point in result.warm.start.points)
+    tags = {"raysearch.warm_from": ", ".join(sources)}
+    return tags | ({"raysearch.warm_best_trial": result.warm.best.number} if result.warm.best else {})
+
+
 def evaluation_metrics(evaluation: Evaluation, group: str) -> dict[str, float]:
     """Return an evaluation's metrics: headlines under its part, ``test_coverage_90``, the rest in sections,
     ``pinball/q0.05``, ``coverage/store=North`` (of the largest groups; all are in the report's files)."""
@@ -206,6 +221,11 @@ def _other_metrics(result: StudyResult) -> dict[str, float | None]:
         }
         if result.ensemble.predict_ms is not None:
             found["predict_ms_per_1000_rows"] = result.ensemble.predict_ms
+    if result.warm is not None:
+        found |= {
+            "warm_trials": float(len(result.warm.trials)),
+            "warm_gain_percent": result.warm.gain_percent,
+        }
     if result.comparison is not None:
         gain = result.comparison
         found |= {

@@ -78,6 +78,9 @@ class Tracker(Protocol):
             waiting: keys of trials that will be run again. Runs of any other key are closed.
         """
 
+    def remember(self, text: str) -> None:
+        """Keep with the study's run what later studies may use, see ``raysearch.history``."""
+
     def study_ended(
         self,
         status: str,
@@ -122,6 +125,9 @@ class NullTracker:
         pass
 
     def reconcile(self, results: Sequence[TrialResult], waiting: Sequence[str]) -> None:
+        pass
+
+    def remember(self, text: str) -> None:
         pass
 
     def study_ended(
