@@ -22,9 +22,10 @@ Floats = npt.NDArray[np.float64]
 
 
 def describe(config: Config, dataset: Dataset) -> MetaFeatures:
-    """Return the meta-features of the rows that trials learn from and are scored on; never of test rows.
+    """Return the meta-features of the rows that trials learn from and are scored on.
 
-    The same table and settings give the same figures, in a moment however many rows there are.
+    Of test rows no more is looked at than how many of their cells are missing. The same table and settings
+    give the same figures, in a moment however many rows there are.
     """
     stop = dataset.parts["valid"][1]
     target = _modelled(dataset, _spread(stop, _LOOKED_AT))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import comb
 from statistics import median
 from typing import Any
 
@@ -139,7 +139,13 @@ def _inner(values: Sequence[float]) -> tuple[float, float]:
 
 def _at_least(hits: int, tries: int, share: float) -> float:
     """Return how likely a binomial variable is at least so large."""
-    return sum(comb(tries, k) * share**k * (1 - share) ** (tries - k) for k in range(hits, tries + 1))
+    if not 0 < share < 1:
+        return float(share >= 1 or hits <= 0)
+    whole, hit, miss = math.lgamma(tries + 1), math.log(share), math.log1p(-share)
+    return sum(
+        math.exp(whole - math.lgamma(k + 1) - math.lgamma(tries - k + 1) + k * hit + (tries - k) * miss)
+        for k in range(hits, tries + 1)
+    )
 
 
 def _importance(study: PastStudy, name: str) -> float | None:

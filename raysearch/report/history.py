@@ -59,7 +59,7 @@ def parameters(kind: Kind) -> Table:
     ]
     head = ("parameter", "importance", "median or commonest", "from, to", "spread", "studies")
     note = (
-        "Of the best point of each study; from eight studies on the outer eighths are left out. The spread is "
+        "Of the best point of each study; of eight or more without the outer eighths. The spread is "
         "a share of what was searched; of choices the share of studies with another one. Studies agree where "
         "chance would put points so near together in less than one of twenty cases."
     )
