@@ -44,6 +44,7 @@ def tune(
     past: Sequence[str] | None = None,
     space: str | os.PathLike[str] | None = None,
     seed: int | None = None,
+    warm_start: str | None = None,
     objective: str | Sequence[str] | None = None,
     pick: str | int | None = None,
     address: str | None = None,
@@ -86,6 +87,8 @@ def tune(
         strict: True: signs of leakage are refused instead of told.
         space: the search space: a YAML file, the name of a shipped one, or "wide".
         seed: the same seed gives the same bits where one trial runs at a time.
+        warm_start: "auto": begin with the best points of earlier studies of the same MLflow store whose data
+            is alike, at most a tenth of the trials; "off" (default).
         objective: what trials are scored by: "pinball" (default), "wis", "crps", "interval_90", "width_90",
             "coverage_gap", a sum such as "pinball + 0.5*coverage_gap", or several of them.
         pick: which trial of several objectives' Pareto front becomes the model: "knee" (default), an
@@ -138,6 +141,7 @@ def tune(
             "time_budget_s": time_budget_s,
             "patience": patience,
             "seed": seed,
+            "warm_start": warm_start,
             "objective": _joined(objective),
             "pick": pick,
             "calibrate": calibrate,

@@ -12,6 +12,8 @@ from raysearch.history import Kind, PastStudy, kinds_of
 from raysearch.report.history import write_history
 from raysearch.tracking import PastReader, check_reachable, resolve_uri
 
+_OF_SERVER = 500  # studies of a server: here nothing waits for them
+
 
 @dataclass(frozen=True)
 class History:
@@ -47,7 +49,7 @@ def history(tracking: TrackingConfig, html: str | None = None) -> History:
             f"--html {html}: there is no directory {Path(html).absolute().parent}; make it first"
         )
     check_reachable(uri)
-    studies = PastReader(uri).result()
+    studies = PastReader(uri, _OF_SERVER).result()
     kinds, address = kinds_of(studies), hide_secrets(uri)
     if html is None:
         return History(address, studies, kinds)

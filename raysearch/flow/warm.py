@@ -23,7 +23,6 @@ from raysearch.history import (
 )
 from raysearch.history.features import describe
 from raysearch.history.points import ranges
-from raysearch.pareto import with_models
 from raysearch.records import StudyResult, TrialResult, WarmOutcome, WarmPoint, WarmStart
 from raysearch.report import ranked
 from raysearch.space import SearchSpace
@@ -85,15 +84,12 @@ def warm_outcome(job: Job, results: Sequence[TrialResult]) -> WarmOutcome | None
     if start is None:
         return None
     tried = {result.key for result in results if result.warm}
-    best = {
-        warm: next((t for t in ranked(results) if _is_warm(t, tried) == warm), None) for warm in (True, False)
-    }
+    mine: list[TrialResult] = []
+    others: list[TrialResult] = []
+    for trial in ranked(results):
+        (mine if trial.warm or trial.again in tried else others).append(trial)
     trials = sorted((result for result in results if result.warm), key=lambda result: result.number)
-    return WarmOutcome(start, tuple(trials), best[True], best[False])
-
-
-def _is_warm(trial: TrialResult, tried: set[str]) -> bool:
-    return bool(trial.warm) or trial.again in tried
+    return WarmOutcome(start, tuple(trials), *(next(iter(found), None) for found in (mine, others)))
 
 
 def remember(job: Job, ledger: Ledger, result: StudyResult, tracker: Tracker) -> None:
@@ -126,7 +122,7 @@ def _past(job: Job, ledger: Ledger, result: StudyResult) -> PastStudy:
         fixed={part.model: part.fixed for part in job.space.spaces},
         ranges=ranges(job.space),
         features=describe(config, job.dataset),
-        points=best_points(job.space, result.pareto or ranked(with_models(ledger.results)), result.default),
+        points=best_points(job.space, result.pareto or ranked(ledger.results), result.default),
         importance={name: round(share, 4) for name, share in shares.items()},
         part=result.evaluation.part,
         gain_percent=round(gain.gain_percent, 3) if gain else None,

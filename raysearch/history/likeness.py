@@ -34,6 +34,6 @@ def distance(one: MetaFeatures, other: MetaFeatures) -> float:
         return math.inf
     parts = [float(one.split != other.split)]
     for name, decades in _DECADES.items():
-        parts.append(abs(math.log10(getattr(one, name) / getattr(other, name))) / decades)
+        parts.append(abs(math.log10(getattr(one, name)) - math.log10(getattr(other, name))) / decades)
     parts += [abs(getattr(one, name) - getattr(other, name)) / span for name, span in _SPANS.items()]
     return sum(min(1.0, part) for part in parts) / len(parts)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from raysearch.objectives import parse_objectives
+
 VERSION = 1
 _MOST_LETTERS = 8000  # of a tag, as MLflow's stores keep it
 _LARGEST = 1e15  # likewise the bound of a search space
@@ -125,11 +127,11 @@ def _study(content: Mapping[str, Any], run_id: str, ended_s: float) -> PastStudy
         for point in content["points"]
     )
     return PastStudy(
-        study=_text(content["study"]),
+        study=_name(content["study"]),
         target=_text(content["target"]),
         table=_text(content["table"]),
         levels=tuple(_number(level) for level in content["levels"]),
-        objectives=tuple(_text(word) for word in content["objectives"]),
+        objectives=tuple(_objective(word) for word in content["objectives"]),
         space=_text(content["space"]),
         fixed={_text(model): _params(values) for model, values in content["fixed"].items()},
         ranges={_text(name): _range(values) for name, values in content["ranges"].items()},
@@ -157,6 +159,17 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
+
+
+def _name(value: Any) -> str:
+    if not _text(value):
+        raise ValueError(value)
+    return str(value)
+
+
+def _objective(value: Any) -> str:
+    (found,) = parse_objectives(_text(value))
+    return found.word
 
 
 def _number(value: Any) -> float:

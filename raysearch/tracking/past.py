@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,8 +23,8 @@ from raysearch.tracking.experiment import login
 from raysearch.tracking.preflight import trust
 
 HISTORY = "raysearch.history"
-MOST = 2000  # studies that are read, the latest ones; of a server, which sends whole runs, _MOST_OF_SERVER
-_MOST_OF_SERVER, _PAGE = 500, 100
+MOST = 2000  # studies of a database that are read, the latest ones
+MOST_OF_SERVER, _PAGE = 100, 100  # a server sends whole runs, some 70 a second where they have 150 metrics
 _WHOLE_S, _ANSWER_S = 15.0, 10.0
 _ENDED = "FINISHED"
 
@@ -31,10 +32,16 @@ _Row = tuple[str, float, str]  # run's id, end in seconds since the epoch, text
 
 
 class PastReader:
-    """Reads earlier studies on a thread of its own, while something else is done."""
+    """Reads earlier studies on a thread of its own, while something else is done.
 
-    def __init__(self, uri: str) -> None:
+    Args:
+        uri: as ``resolve_uri`` returns it.
+        of_server: how many are read of a server, the latest ones.
+    """
+
+    def __init__(self, uri: str, of_server: int = MOST_OF_SERVER) -> None:
         self._uri = uri
+        self._of_server = of_server
         self._found: tuple[PastStudy, ...] = ()
         self._failure = ""
         self._until = time.monotonic() + _WHOLE_S
@@ -43,7 +50,9 @@ class PastReader:
 
     def _read(self) -> None:
         try:
-            self._found = tuple(_parsed(self._uri))
+            rows = _rows(self._uri, self._of_server)
+            found = (parse_past(text, run_id, ended_s) for run_id, ended_s, text in rows)
+            self._found = tuple(past for past in found if past is not None)
         except Exception as error:  # whatever a driver or a server does
             reason = " ".join(str(error).split()) or type(error).__name__
             self._failure = without_secrets(reason, self._uri)[:300]
@@ -61,14 +70,7 @@ class PastReader:
         return self._found
 
 
-def _parsed(uri: str) -> Iterator[PastStudy]:
-    for run_id, ended_s, text in _rows(uri):
-        past = parse_past(text, run_id, ended_s)
-        if past is not None:
-            yield past
-
-
-def _rows(uri: str) -> Iterator[_Row]:
+def _rows(uri: str, of_server: int) -> Iterator[_Row]:
     path, kind = sqlite_path(uri), scheme(uri)
     if path is not None:
         if path.exists() and path.stat().st_size:  # to connect would make it
@@ -76,7 +78,7 @@ def _rows(uri: str) -> Iterator[_Row]:
     elif kind in DATABASES:
         yield from _of_database(uri)
     elif kind in ("http", "https"):
-        yield from _of_server(uri)
+        yield from islice(_of_server(uri), of_server)
     else:
         raise TrackingError(f"earlier studies are found in databases and at servers, not at {kind}")
 
@@ -124,12 +126,10 @@ def _of_server(uri: str) -> Iterator[_Row]:
         return
     question = {
         "experiment_ids": names,
-        "filter": f"tags.`raysearch.role` = 'study' and attributes.status = '{_ENDED}'",
+        "filter": f"tags.`{HISTORY}` LIKE '{{%' and attributes.status = '{_ENDED}'",
         "order_by": ["attributes.start_time DESC"],
     }
-    for place, run in enumerate(_pages(uri, "runs/search", question, "runs")):
-        if place >= _MOST_OF_SERVER:
-            return
+    for run in _pages(uri, "runs/search", question, "runs"):
         tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", ())}
         if HISTORY in tags:
             yield str(run["info"]["run_id"]), float(run["info"].get("end_time", 0)) / 1000, str(tags[HISTORY])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -15,7 +14,6 @@ from history_made_up import features, past
 from raysearch.errors import ConfigError, TrackingError
 from raysearch.flow import Silent, resume
 from raysearch.history import PastPoint
-from raysearch.history.features import describe
 from raysearch.tracking import NullTracker
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -264,10 +262,3 @@ def test_a_failure_to_gather_it_costs_no_study(recorded, table, monkeypatch):
     monkeypatch.setattr(tune, "open_tracker", lambda config: keeps)
     monkeypatch.setattr(warm, "best_points", lambda *words: 1 / 0)
     assert len(recorded(table, [], search__warm_start="off", search__trials=3).trials) == 3
-
-
-def test_meta_features_are_the_dataset_s(settings, table):
-    """The stand-in of these tests is not what runs."""
-    warm = importlib.import_module("raysearch.flow.warm")
-    assert warm.describe is describe
-    assert dataclasses.is_dataclass(features())

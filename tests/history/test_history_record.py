@@ -53,7 +53,8 @@ def _with(path: str, value: object) -> dict:
     ("path", "value"),
     [
         ("version", 2), ("version", "1"), ("study", 7), ("levels", [0.5, "x"]), ("levels", None),
-        ("objectives", [1]), ("points", None), ("points", [{}]), ("points.0.ratio", -1),
+        ("objectives", [1]), ("objectives", ["no such"]), ("study", ""),
+        ("points", None), ("points", [{}]), ("points.0.ratio", -1),
         ("points.0.ratio", "0.9"),
         ("points.0.ratio", float("nan")), ("points.0.params", [1]), ("points.0.params.num_leaves", None),
         ("points.0.params.num_leaves", 10**400), ("points.0.params.num_leaves", float("inf")),

@@ -106,7 +106,7 @@ def test_a_store_that_does_not_answer_is_not_waited_for(monkeypatch, store):
     from raysearch.tracking import past as module
 
     held = threading.Event()
-    monkeypatch.setattr(module, "_rows", lambda uri: iter(held.wait, True))
+    monkeypatch.setattr(module, "_rows", lambda uri, most: iter(held.wait, True))
     monkeypatch.setattr(module, "_WHOLE_S", 0.05)
     with pytest.raises(TrackingError, match=r"no answer within 0\.05 s"):
         found(store.uri)
@@ -156,8 +156,11 @@ def test_studies_at_a_server_are_found_page_by_page(server):
     paths, questions, logins = zip(*Server.asked, strict=True)
     assert set(paths) == {"/ml/api/2.0/mlflow/experiments/search", "/ml/api/2.0/mlflow/runs/search"}
     assert questions[1]["experiment_ids"] == ["1", "7"]
-    assert "raysearch.role" in questions[1]["filter"] and "FINISHED" in questions[1]["filter"]
+    assert HISTORY in questions[1]["filter"] and "FINISHED" in questions[1]["filter"]
     assert set(logins) == {"Basic bWU6cGFzcw=="}
+    Server.asked.clear()
+    assert len(PastReader(f"http://127.0.0.1:{server.server_port}", of_server=1).result()) == 1
+    assert len(Server.asked) == 2  # the second page is not asked for
 
 
 def test_a_server_that_refuses_is_told(server, monkeypatch):
