@@ -66,6 +66,7 @@ def test_the_page_needs_nothing_else_and_escapes_names(filled, invoke):
     for word in ("raysearch history", "What works for which kind of data", "num_leaves", "s2", "agree"):
         assert word in page
     assert page.count("<section") == 3
+    assert page.count('<tr class="good">') == 1  # num_leaves, on which three studies agree
 
 
 def test_a_store_without_studies_says_so(place, invoke, told):

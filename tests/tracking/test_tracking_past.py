@@ -91,13 +91,22 @@ def test_no_store_is_no_studies_and_none_is_made(tmp_path):
     assert found(f"sqlite:///{tmp_path}/empty.db") == []
 
 
-def test_a_store_that_cannot_be_read_is_told_without_its_password(tmp_path):
+def test_a_store_that_cannot_be_read_is_told_without_its_password(tmp_path, monkeypatch):
     (tmp_path / "other.db").write_bytes(b"no database at all, but long enough to look like one" * 40)
     with pytest.raises(TrackingError, match=r"earlier studies cannot be read from sqlite.*other.db"):
         found(f"sqlite:///{tmp_path}/other.db")
     with pytest.raises(TrackingError, match=r"cannot be read") as caught:
         found("postgresql+nodriver://me:secret@nowhere.invalid/db")
     assert "secret" not in str(caught.value)
+
+    def fails(uri, most):
+        raise OSError(f"no route to {uri}")
+
+    monkeypatch.setattr("raysearch.tracking.past._rows", fails)
+    with pytest.raises(TrackingError, match="no route") as caught:
+        found("postgresql://me:secret@nowhere.invalid/db")
+    assert "secret" not in str(caught.value)
+    monkeypatch.undo()
     with pytest.raises(TrackingError, match="in databases and at servers"):
         found("databricks://profile")
 
