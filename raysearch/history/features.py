@@ -7,10 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from raysearch.bench import ANCHOR, TARGET
 from raysearch.config import Config
 from raysearch.data import Dataset
 from raysearch.history.record import MetaFeatures
+from raysearch.recipe import ANCHOR, TARGET
 from raysearch.records import DataQuality
 
 _LOOKED_AT = 20_000  # rows of the target
