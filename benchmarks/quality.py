@@ -73,12 +73,14 @@ def work(command: list[str], scratch: Path, env: dict[str, str], limit: float) -
     return "\n".join((scratch / "log").read_text().strip().splitlines()[-12:]) if failed else None
 
 
+def environment(side: str) -> dict[str, str]:
+    """Return the environment variables of a side: PYTHONPATH names a checkout of raysearch."""
+    return {name: value for name, value in os.environ.items() if side == "raysearch" or name != "PYTHONPATH"}
+
+
 def run(side: str, table: Table, options: argparse.Namespace, scratch: Path) -> dict:
     """Run one side's worker on one table and return its score, or the error."""
     python = options.python if side == "raysearch" else str(quality_setup.python_of(options.home, side))
-    env = dict(os.environ)
-    if side != "raysearch":
-        env.pop("PYTHONPATH", None)  # it names a checkout of raysearch
     job = {"table": asdict(table), "levels": LEVELS, "seconds": options.seconds, "cores": options.cores}
     job |= {"seed": table.seed, "words": shlex.split(options.raysearch), "more": options.more.get(side, {})}
     (scratch / "job.json").write_text(json.dumps(job))
@@ -87,7 +89,7 @@ def run(side: str, table: Table, options: argparse.Namespace, scratch: Path) -> 
     told |= {"seconds": options.seconds, "cores": options.cores}
     before, all_before, started = processor_seconds(), machine_seconds(), time.perf_counter()
     command = [python, str(HERE / f"quality_{side}.py"), str(scratch / "job.json")]
-    error = work(command, scratch, env, limit=600 + 10 * options.seconds)
+    error = work(command, scratch, environment(side), limit=600 + 10 * options.seconds)
     told |= {"wall_s": time.perf_counter() - started, "cpu_s": processor_seconds() - before}
     told |= {"machine_cpu_s": machine_seconds() - all_before}
     if error is not None:
