@@ -139,6 +139,7 @@ class _Run:
     def first_fold(self, scorer: Scorer) -> Generator[tuple[Stand, Fit], None, Fit | None]:
         """Train the first fold to its end, tell where it stands, and return it; None: it was given up."""
         bench, spec, last = self.bench, self.spec, self.spec.rungs[-1]
+        started_s = time.monotonic()
         if not self._prepared(range(1)):
             return None
         with bench.watch.part("training"):
@@ -147,7 +148,7 @@ class _Run:
             return begun  # it has no rounds that served best: it is scored with the others, at the end
         fit = AheadFit(begun)
         looks = _Looks(scorer, bench.watch, fit)
-        started_s, others, late = time.monotonic(), bench.trainings - 1, False
+        others, late = bench.trainings - 1, False
         while fit.rounds < last and not looks.stalled and not late:
             stride_s = self._strode(fit, looks, last)
             if stride_s is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from raysearch.config import Config
 from raysearch.data import Dataset
@@ -18,8 +18,9 @@ from raysearch.study.home import Home, StudyAbout
 from raysearch.study.kept import Files
 from raysearch.study.paths import StudyPaths
 
-_CLOSING_S = 10.0  # ending Ray, the ensemble, the report and the record, measured on two cores
-_ENDING_RAY_S = 5.0  # of these, until the trials that run are given up, Ray has ended and trials are chosen
+# Ending Ray, ensemble, report and record, measured on two cores: of a table of few rows, and for more rows.
+_CLOSING_S, _CLOSING_ROWS_S, _MANY_ROWS = 6.5, 3.5, 10_000
+_ENDING_RAY_SHARE = 0.5  # of it, until the trials that run are given up, Ray has ended and trials are chosen
 _CELLS_A_THREAD = 20_000  # rows times features below which one more thread does not pay
 _REFIT_SHARE = 0.2  # of the time budget at most: beyond it the search's own model is kept
 
@@ -31,11 +32,13 @@ class Clock:
     Attributes:
         deadline_s: when the command is to be over; None: no budget.
         watch: the phases that its time went into.
+        closing_s: what is kept for all that comes after the search.
     """
 
     started_s: float
     deadline_s: float | None
     watch: Stopwatch = field(default_factory=Stopwatch)
+    closing_s: float = _CLOSING_S + _CLOSING_ROWS_S
 
     @classmethod
     def start(cls, budget_s: float | None, spent_s: float = 0.0) -> Clock:
@@ -45,6 +48,10 @@ class Clock:
         clock.watch.add("start", spent_s)
         return clock
 
+    def for_rows(self, rows: int) -> Clock:
+        """Return the clock of a table of so many rows: its end takes the longer the more there are."""
+        return replace(self, closing_s=_CLOSING_S + _CLOSING_ROWS_S * min(1.0, rows / _MANY_ROWS))
+
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self.started_s
@@ -52,7 +59,7 @@ class Clock:
     @property
     def search_deadline_s(self) -> float | None:
         """When the search must end for what comes after it, the refit left out."""
-        return None if self.deadline_s is None else self.deadline_s - _CLOSING_S
+        return None if self.deadline_s is None else self.deadline_s - self.closing_s
 
     @property
     def refit_most_s(self) -> float:
@@ -63,7 +70,7 @@ class Clock:
         """Tell whether something of so many seconds still fits before the closing."""
         deadline = self.search_deadline_s
         # Part of what is kept for the closing, the end of Ray, is over when this is asked.
-        return deadline is None or time.monotonic() + seconds <= deadline + _ENDING_RAY_S
+        return deadline is None or time.monotonic() + seconds <= deadline + _ENDING_RAY_SHARE * self.closing_s
 
 
 @dataclass(frozen=True)

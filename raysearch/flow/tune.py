@@ -106,6 +106,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
         if table is not None:
             pyarrow.feather.write_feather(table, str(home.paths(about.name).table), compression="zstd")
             home.push(about.name)
+        clock = clock.for_rows(dataset.facts.rows)
         return _run(Job(config, space, dataset, home, about, clock), display, begin)
     finally:
         if not begun:  # nothing has run, so nothing is left to go on with
@@ -162,6 +163,7 @@ def resume(
         )
     asked = {key: getattr(config.search, key) for key in _CONTINUED}
     kept = {**about.config, "search": {**about.config["search"], **asked}}
+    clock = clock.for_rows(dataset.facts.rows)
     job = Job(config, space, dataset, place, replace(about, config=kept), clock, picks_only(overrides or {}))
     return _run(job, display, lambda: place.update(job.about))
 
