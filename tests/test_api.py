@@ -56,6 +56,7 @@ def no_report(monkeypatch):
     ids=["pandas", "polars", "arrow", "path", "text"],
 )
 @pytest.mark.usefixtures("no_report")
+@pytest.mark.slow
 def test_every_kind_of_table_gives_the_same_study(table, make):
     study = tune(make(table), target="demand", group="store", trials=3, tracking=False, config=QUICK)
     assert isinstance(study, Study)

@@ -120,6 +120,7 @@ def by_folds(seed, rows=400, features=100, folds=5):
     return y[:rows], out_of_fold, share, y[rows:], told[:, rows:].mean(axis=0)[:, None] + spread
 
 
+@pytest.mark.slow
 def test_the_mean_of_fold_models_covers_as_claimed_where_their_own_offsets_are_too_wide():
     found = {"own": [], "mean": []}
     for seed in range(SEEDS // 2):

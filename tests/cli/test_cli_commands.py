@@ -169,6 +169,7 @@ def test_resume_works_from_another_directory(place, invoke, study, told, monkeyp
     assert told(result.stdout)["trials"]["finished"] >= 1
 
 
+@pytest.mark.slow
 def test_a_home_at_an_address_gets_everything(place, invoke, told):
     """file:// stands for s3://: the study is worked on here, and copied there."""
     home = f"file://{place.root}/far"

@@ -118,6 +118,7 @@ def test_a_bound_that_no_trial_could_be_held_to_is_told(settings, table):
     assert len(done.result.ensemble.weights) == 1
 
 
+@pytest.mark.slow
 def test_in_time_a_mean_that_is_clearly_worse_than_the_best_trial_is_not_taken(settings, table, monkeypatch):
     def all_alike(choose, rows, most, costs=()):
         trials = len(choose(np.arange(rows)))

@@ -69,6 +69,7 @@ def test_each_group_has_offsets_of_its_own(study):
     assert open_study("s").group == "store"
 
 
+@pytest.mark.slow
 def test_a_single_split_in_time_is_calibrated_unless_told_otherwise(study, table):
     assert study(table, data__time="day").forecaster.calibrator.kind == "width"
     assert resume("s", overrides={"search": {"trials": 5}}).forecaster.calibrator.kind == "width"
@@ -105,6 +106,7 @@ def test_what_a_calibration_needs_is_asked_for(study, table, kind, told):
         study(table, search__calibrate=kind)
 
 
+@pytest.mark.slow
 def test_models_of_folds_are_averaged_and_calibrated_on_rows_that_each_has_not_seen(study):
     table = noisy(500)
     done = study(table, split__cv=4, data__drop=["store"])
@@ -118,6 +120,7 @@ def test_models_of_folds_are_averaged_and_calibrated_on_rows_that_each_has_not_s
 
 
 @pytest.mark.parametrize("split", [{"split__cv": 4}, {"split__cv": 2}, {}])
+@pytest.mark.slow
 def test_the_mean_of_folds_has_offsets_of_its_own(study, monkeypatch, split):
     fitting = importlib.import_module("raysearch.flow.fitting")
     table = noisy(500)
@@ -130,6 +133,7 @@ def test_the_mean_of_folds_has_offsets_of_its_own(study, monkeypatch, split):
         assert own == pytest.approx(each)
 
 
+@pytest.mark.slow
 def test_folds_without_test_rows_are_told_out_of_fold(study):
     done = study(noisy(300), split__cv=3, split__test_size=0, data__drop=["store"])
     assert done.test.part == "valid" and done.test.rows == 300

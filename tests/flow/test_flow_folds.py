@@ -28,6 +28,7 @@ def test_the_folds_are_kept_with_the_study(study, table):
     assert len(set(learnt)) == 1  # one row a day, and the window keeps its length
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_only_with_the_folds_that_it_began_with(study, table):
     study(table, split__cv=3, data__drop=["day"])
     about = json.loads(ABOUT.read_text())

@@ -25,6 +25,7 @@ def short_of(monkeypatch, bytes_):
 
 
 @pytest.mark.parametrize("model", ["lightgbm", "xgboost"])
+@pytest.mark.slow
 def test_boosters_in_turns_find_the_same_model(study, table, monkeypatch, no_report, model_files, model):
     words = {"split__cv": 3, "search__model": model, "search__scheduler": "none"}
     # In turns a trial has all its rounds, not those that served best.

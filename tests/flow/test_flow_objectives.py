@@ -93,6 +93,7 @@ def test_another_pick_runs_no_trial_and_changes_the_model(study, table):
     assert resume("s", overrides={"search": {"pick": "knee"}}).result.picked == "the knee of the front"
 
 
+@pytest.mark.slow
 def test_a_pick_runs_no_trial_in_a_study_without_a_number_of_trials(study, table):
     done = study(table, search__objective=SEVERAL, search__trials=None, search__time_budget_s=12.0)
     assert done.result.stopped_by == "time"

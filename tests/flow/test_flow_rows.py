@@ -94,6 +94,7 @@ def test_rows_of_weight_zero_are_left_out_and_bad_weights_refused():
 
 
 @pytest.mark.parametrize("location", [True, False])
+@pytest.mark.slow
 def test_forecasts_rise_and_fall_as_they_must(study, location, tmp_path):
     (tmp_path / "own.yaml").write_text(
         "model: lightgbm\nparameters:\n  num_leaves: {low: 8, high: 16}\n"
