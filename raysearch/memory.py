@@ -59,27 +59,29 @@ class Plan:
     told: str = ""
 
 
-def plan_memory(recipe: Recipe, space: SearchSpace, rooms: Sequence[Room]) -> Plan:
+def plan_memory(recipe: Recipe, space: SearchSpace, rooms: Sequence[Room], most: int | None = None) -> Plan:
     """Return the quickest way of training that fits: all at once, fewer binned datasets kept, or in turns.
 
     Args:
         rooms: the nodes; one that cannot run a trial has no slots.
+        most: trials that may run beside each other; None: as many as there are slots.
 
     Raises:
         DataError: not even a single trial fits; tells both figures, and what would help.
     """
     wished = sum(room.slots for room in rooms)
-    most = max((room.memory for room in rooms if room.slots), default=0.0)
+    wished = wished if most is None else min(wished, most)
+    roomiest = max((room.memory for room in rooms if room.slots), default=0.0)
     plans = []
     for kept, in_turns in ((recipe.kept, False), (1, False), (1, True)):
         tried = replace(recipe, kept=kept, in_turns=in_turns)
         worker = worker_bytes(tried, space)
-        slots = sum(min(room.slots, int(room.memory // worker)) for room in rooms)
-        plans.append(Plan(tried, worker, slots))
+        slots = sum(int(min(room.slots, room.memory / worker)) for room in rooms)  # memory may be infinite
+        plans.append(Plan(tried, worker, min(slots, wished)))
     best = max(plans, key=lambda plan: plan.slots / (_TURNS_COST if plan.recipe.in_turns else 1.0))
     if not best.slots:
-        raise DataError(_refusal(plans[-1], most))
-    return replace(best, told=_told(best, wished, most))
+        raise DataError(_refusal(plans[-1], roomiest))
+    return replace(best, told=_told(best, wished, roomiest))
 
 
 def lean(recipe: Recipe, space: SearchSpace) -> Recipe:

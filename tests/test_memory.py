@@ -106,6 +106,19 @@ def test_kept_bins_go_first_then_boosters_are_trained_in_turns_then_fewer_trials
     assert "1 trial at once, not 2" in plan.told
 
 
+def test_no_trial_is_slowed_for_others_that_are_not_asked_for():
+    """All levels at once fit one trial; a second one beside it would have to train them in turns."""
+    need = worker_bytes(recipe(kept=1), space())
+    assert plan_memory(recipe(), space(), [Room(1.9 * need, 2)]).recipe.in_turns
+    plan = plan_memory(recipe(), space(), [Room(1.9 * need, 2)], most=1)
+    assert (plan.slots, plan.recipe.in_turns, plan.told) == (1, False, "")
+
+
+def test_where_nobody_knows_the_memory_all_trials_run():
+    plan = plan_memory(recipe(), space(), [Room(math.inf, 3)])
+    assert (plan.slots, plan.told, plan.recipe.in_turns) == (3, "", False)
+
+
 def test_a_trial_alone_with_all_boosters_at_once_is_better_than_one_in_turns():
     plan = plan_memory(recipe(kept=1), space(), [Room(worker_bytes(recipe(kept=1), space()), 1)])
     assert not plan.recipe.in_turns

@@ -31,18 +31,18 @@ def connection(job: Job, conductor: Conductor, display: Display) -> Iterator[Clu
             held.close()
 
 
-def planned(job: Job, cluster: Cluster | None) -> tuple[Cluster | None, Plan]:
+def planned(job: Job, conductor: Conductor, cluster: Cluster | None) -> tuple[Cluster | None, Plan]:
     """Return how the trials fit into the memory that there is, and what the cluster can run of them at once.
 
     Raises:
-        DataError: not even one fits.
+        DataError: not even one fits, and some are to be run.
     """
-    rooms = cluster.rooms if cluster else [Room(free_memory(), 1)]
-    plan = plan_memory(job.recipe(), job.space, rooms)
-    if cluster:
-        slots = min(plan.slots, cluster.slots)
-        cluster = replace(cluster, slots=slots, worker_bytes=plan.worker)
-    return cluster, plan
+    if conductor.wants() == "done":
+        return cluster, Plan(job.recipe(), 0, 0)
+    if cluster is None:
+        return None, plan_memory(job.recipe(), job.space, [Room(free_memory(), 1)])
+    plan = plan_memory(job.recipe(), job.space, cluster.rooms, cluster.slots)
+    return replace(cluster, slots=plan.slots, worker_bytes=plan.worker), plan
 
 
 def search(job: Job, conductor: Conductor, ledger: Ledger, recipe: Recipe, cluster: Cluster | None) -> None:

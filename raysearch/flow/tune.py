@@ -190,14 +190,14 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                 conductor = _conductor(job, ledger, (tracker, display))
                 tracker.prepare()
             with connection(job, conductor, display) as cluster:
-                cluster, plan = planned(job, cluster)
+                cluster, plan = planned(job, conductor, cluster)
                 with no_interrupt_lost(), job.clock.watch.part("record"):
                     _start_record(tracker, _info(job), begins)
                     if not job.picks_only:
                         ledger.try_cut_again()
                     tracker.reconcile(ledger.results, ledger.release_lost())
                     display.search_begins(_begins(job, ledger, tracker, cluster))
-                if plan.told and conductor.wants() != "done":
+                if plan.told:
                     display.warn(plan.told)
                 with job.clock.watch.part("search"):
                     search(job, conductor, ledger, plan.recipe, cluster)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from raysearch.errors import DataError
+from raysearch.flow import resume
 from raysearch.flow.display import Silent
 from raysearch.memory import worker_bytes
 
@@ -60,3 +61,9 @@ def test_a_table_that_fits_has_nothing_told(study, table, no_report):
     display = Listening()
     study(table, display=display)
     assert not [text for text in display.warnings if "memory" in text]
+
+
+def test_a_model_is_picked_anew_however_little_memory_is_free(study, table, monkeypatch, no_report):
+    study(table, search__objective="pinball,coverage_gap", search__trials=3)
+    short_of(monkeypatch, 1e6)
+    assert resume("s", overrides={"search": {"pick": "pinball"}}).trials
