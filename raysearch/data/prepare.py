@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from raysearch.calibration import Folds, make_folds
+from raysearch.calibration import Folds
 from raysearch.config import Config, DataConfig, window_steps
+from raysearch.data.calibrating import calibrating_folds, first_fold, parts_of
 from raysearch.data.check import Usable, check_learnable
 from raysearch.data.digest import table_digest
 from raysearch.data.encode import Encoder
@@ -27,8 +28,6 @@ from raysearch.data.transform import Transform
 from raysearch.data.unseen import unseen_features
 from raysearch.errors import listing
 from raysearch.records import DataQuality, DatasetFacts, FoldRows
-
-_FEWEST_FOLDS = 3  # of which the first is scored alone: of two it would be half of all work
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def _assemble(
         warnings.append(_told_unseen([encoder.names[i] for i in later]))
     return Dataset(
         table=table.combine_chunks(),
-        parts=_parts(split, table.num_rows),
+        parts=parts_of(split, table.num_rows),
         fits=fits,
         groups=picked.join("groups") if data.group else None,
         times=picked.join("times") if data.time else None,
@@ -185,14 +184,14 @@ def _assemble(
             without_target=main.usable.without_target,
             warnings=warnings,
         ),
-        folds=_folds(main.usable, split, config, weights),
+        folds=calibrating_folds(main.usable, split, config, weights),
         cv=config.split.cv or 1,
         monotone=signs,
         series=series,
         recent=split.recent,
         unseen=later,
         purge=config.split.purge,
-        first=_first(main.usable, split, config, weights),
+        first=first_fold(main.usable, split, config, weights),
     )
 
 
@@ -201,47 +200,6 @@ def _told_unseen(names: list[str]) -> str:
         f"values of {listing(names)} in later rows are none of the earlier ones: trials try to do without "
         "(`seen_only` in a search space)"
     )
-
-
-def _folds(usable: Usable, split: Split, config: Config, weights: Any) -> Folds:
-    """Return which validation rows calibrate which, and how much each counts."""
-    start, stop = _parts(split, 0)["valid"]
-    found = _unweighted_folds(usable, split, config)
-    return found if weights is None else replace(found, weights=weights[start:stop])
-
-
-def _first(usable: Usable, split: Split, config: Config, weights: Any) -> Folds | None:
-    """Return which rows of the first fold calibrate which, where trials may be judged by it alone.
-
-    Of forty random trials on three tables at random and by group, the first fold's best third held the five
-    best of all; on two in time between none and all of them.
-    """
-    if len(split.folds) < _FEWEST_FOLDS or split.by == "time":
-        return None
-    start, stop = split.folds[0].watch
-    rows = split.train[start:stop]
-    by_group = split.by == "group" and config.calibration != "none"
-    found = make_folds(len(rows), groups=usable.groups[rows] if by_group else None)
-    return found if weights is None else replace(found, weights=weights[start:stop])
-
-
-def _unweighted_folds(usable: Usable, split: Split, config: Config) -> Folds:
-    """Return which validation rows calibrate which, by what the split keeps apart."""
-    rows = split.valid if not split.folds else split.train[split.folds[0].watch[0] :]
-    if config.calibration == "none":
-        return make_folds(len(rows))  # no row has to wait for others to calibrate it
-    if split.by == "time":
-        return make_folds(len(rows), usable.times[rows], purge=config.split.purge)
-    if split.folds:
-        sizes = [stop - start for start, stop in (fold.watch for fold in split.folds)]
-        return Folds(np.repeat(np.arange(len(sizes)), sizes))
-    return make_folds(len(rows), groups=usable.groups[rows] if split.by == "group" else None)
-
-
-def _parts(split: Split, rows: int) -> dict[str, tuple[int, int]]:
-    train, seen = len(split.train), len(split.train) + len(split.valid)
-    valid = (split.folds[0].watch[0] if split.folds else train, seen)
-    return {"train": (0, train), "valid": valid, "test": (seen, rows)}
 
 
 @dataclass(frozen=True)

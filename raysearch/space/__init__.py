@@ -1,7 +1,8 @@
 """Search spaces: what is tuned, between which bounds, under which conditions."""
 
 from raysearch.space.dimensions import DefaultPoint, Parameter, SearchSpace, Space
-from raysearch.space.read import load_space, parse_space, without_choice, without_value
+from raysearch.space.read import load_space, parse_space
+from raysearch.space.without import without_choice, without_value
 
 __all__ = [
     "DefaultPoint",

@@ -117,37 +117,6 @@ def parse_space(content: Any, model: str | None = None, about: str = "") -> Spac
     return Space(named, tuple(parameters), fixed, {**content, "model": named}, start)
 
 
-def without_choice(space: SearchSpace, name: str) -> SearchSpace:
-    """Return the space without a parameter that would change nothing; as it is where others hang on it."""
-    return SearchSpace(tuple(_without(part, name) for part in space.spaces))
-
-
-def without_value(space: SearchSpace, name: str, value: Any) -> SearchSpace:
-    """Return the space without one of a parameter's choices, and without the start points that have it."""
-    return SearchSpace(tuple(_without_value(part, name, value) for part in space.spaces))
-
-
-def _without_value(space: Space, name: str, value: Any) -> Space:
-    left = [c for p in space.parameters if p.name == name for c in p.choices if c != value]
-    content = dict(space.content)
-    if not left or len(left) == len(content["parameters"][name]["choices"]):
-        return space
-    content["parameters"] = {**content["parameters"], name: {**content["parameters"][name], "choices": left}}
-    content["start"] = [point for point in content.get("start") or [] if point.get(name) != value]
-    return parse_space(content)
-
-
-def _without(space: Space, name: str) -> Space:
-    others = [parameter for parameter in space.parameters if parameter.name != name]
-    if not others or len(others) == len(space.parameters) or any(name in other.when for other in others):
-        return space
-    content = dict(space.content)
-    content["parameters"] = {k: v for k, v in content["parameters"].items() if k != name}
-    if content.get("start"):
-        content["start"] = [{k: v for k, v in point.items() if k != name} for point in content["start"]]
-    return parse_space(content)
-
-
 def _parse_start(
     points: Any, parameters: Sequence[Parameter], problems: Problems
 ) -> tuple[Mapping[str, Any], ...]:

@@ -14,15 +14,15 @@ from raysearch.models import TUNABLE
 from raysearch.records import Rung, TrialResult
 from raysearch.stopwatch import Stopwatch
 from raysearch.study.kept import Files, KeptModels
-from raysearch.study.leaders import Leaders, kind_of
+from raysearch.study.leaders import kind_of
 from raysearch.study.ledger import Ledger, Proposal
 from raysearch.study.limits import Limits, TimeLeft
-from raysearch.study.pruning import Agreement, Peers, milestones
+from raysearch.study.pruning import Peers, milestones
+from raysearch.study.tally import Tally
 from raysearch.trial import TrialSpec, rungs_for
 
 Wish = Literal["more", "wait", "done"]
 _RETRIES = 2  # times that a trial is tried again after it lost its worker
-_SPARE = 10  # trials that may fail in a search without a number of trials
 
 
 class Watcher(Protocol):
@@ -57,19 +57,13 @@ class Conductor:
         self._losses: Counter[str] = Counter()
         self._waiting: set[str] = set()  # lost their worker, not yet tried again
         self._interrupted = self._timed_out = False
-        self._over = ""  # patience or failures, for good
         self._time = TimeLeft(limits)
-        self._defaults: list[TrialResult] = []
-        self._leaders = Leaders(limits.pick, limits.candidates)
-        self._agreement = Agreement()
-        self._good = self._failed = self._cut = self._without_gain = 0
-        self._quickest_s = math.inf
+        self._tally = Tally(limits)
         for result in ledger.results:
-            self._count(result)
+            self._tally.add(result)
             for rung in result.history:
                 self._seen[rung.stage].add(result.key, rung.score)
-        self._without_gain = 0  # who goes on with a study wants more of it
-        self._judge()
+        self._tally.go_on()
 
     # -- what an engine asks ---------------------------------------------------------------------------------
 
@@ -84,16 +78,16 @@ class Conductor:
         trials = self._limits.trials
         if trials is None:
             return "more"
-        return "wait" if self._good + len(self._running) >= trials else "more"
+        return "wait" if self._tally.good + len(self._running) >= trials else "more"
 
     @property
     def stopped_by(self) -> str:
         """Return why the search takes no more trials: trials, patience, failures, time or interrupt."""
         if self._interrupted:
             return "interrupt"
-        if self._limits.trials is not None and self._good >= self._limits.trials:
+        if self._limits.trials is not None and self._tally.good >= self._limits.trials:
             return "trials"
-        return self._over or ("time" if self._timed_out else "")
+        return self._tally.over or ("time" if self._timed_out else "")
 
     @property
     def halted(self) -> bool:
@@ -113,8 +107,8 @@ class Conductor:
         Where none has, trials begin as long as there is time at all.
         """
         left = self._time.of_next_s(self.leading, self.default)
-        if math.isfinite(self._quickest_s):
-            return self._quickest_s > left
+        if math.isfinite(self._tally.quickest_s):
+            return self._tally.quickest_s > left
         return left <= 0 and bool(self._running or self.ended)
 
     def interrupt(self) -> None:
@@ -134,14 +128,14 @@ class Conductor:
             for watcher in self._watchers:
                 watcher.trial_started(proposal.number, proposal.key, proposal.model, proposal.params)
         rounds = TUNABLE[proposal.model].rounds_of(proposal.fit_params)
-        first_fold = self._limits.first_fold and self._agreement.holds and not proposal.default
+        first_fold = self._limits.first_fold and self._tally.agreement.holds and not proposal.default
         return TrialSpec(
             proposal.number,
             proposal.key,
             proposal.model,
             proposal.fit_params,
             rungs_for(rounds, () if first_fold else self._milestones),
-            self._leaders.bar(kind_of(proposal.model, proposal.params)),
+            self._tally.leaders.bar(kind_of(proposal.model, proposal.params)),
             proposal.default,
             self._time.promise(proposal.key, self.leading, self.default),
             time.time(),
@@ -227,7 +221,7 @@ class Conductor:
     @property
     def best(self) -> TrialResult | None:
         """The trial that becomes the model: with the lowest score, or picked from the front."""
-        return self._leaders.best
+        return self._tally.leaders.best
 
     @property
     def leading(self) -> tuple[TrialResult, ...]:
@@ -235,19 +229,19 @@ class Conductor:
         best = self.best
         if best is None or self._limits.pick is not None:
             return (best,) if best else ()
-        return self._leaders.trials
+        return self._tally.leaders.trials
 
     @property
     def default(self) -> TrialResult | None:
         """The untuned default to compare with: of several libraries' the better one."""
-        return min(self._defaults, key=lambda result: result.score or 0.0, default=None)
+        return min(self._tally.defaults, key=lambda result: result.score or 0.0, default=None)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of the result should know of the search."""
-        if not self._limits.first_fold or self._agreement.holds:
+        if not self._limits.first_fold or self._tally.agreement.holds:
             return ()
-        told = f"(rank correlation {self._agreement.rank_correlation:.2f})"
+        told = f"(rank correlation {self._tally.agreement.rank_correlation:.2f})"
         return (
             "Trials were no longer stopped by their first fold: it ranked those that finished otherwise than "
             f"all folds do {told}.",
@@ -259,7 +253,7 @@ class Conductor:
 
     @property
     def ended(self) -> int:
-        return self._good + self._failed + self._cut
+        return self._tally.ended
 
     def _end(
         self, proposal: Proposal, state: str, rung: Rung | None, reason: str = "", *, report: bool = False
@@ -303,39 +297,10 @@ class Conductor:
         self.ended_now += 1
         for part, seconds in (last.spent if last else {}).items():
             self.spent[part] = self.spent.get(part, 0.0) + seconds
-        self._count(result)
-        self._judge()
-        self._kept.keep_only({trial.key for trial in (*self._defaults, *self._leaders.trials)})
+        self._tally.add(result)
+        self._kept.keep_only({trial.key for trial in (*self._tally.defaults, *self._tally.leaders.trials)})
         for watcher in self._watchers:
             watcher.trial_ended(result)
-
-    def _count(self, result: TrialResult) -> None:
-        if result.state == "failed":
-            self._failed += 1
-            return
-        if result.state == "cut":  # a model, but no more than a hint of what its parameters are worth
-            self._cut += 1
-            self._leaders.add(result)
-            return
-        if result.default:
-            self._defaults.append(result)
-        self._good += 1
-        if result.state == "finished":
-            self._quickest_s = min(self._quickest_s, result.seconds)
-            for rung in result.history:
-                if rung.folds:
-                    self._agreement.add(rung.score, result.score or 0.0)
-        gain = result.state == "finished" and self._leaders.add(result)
-        self._without_gain = 0 if gain else self._without_gain + 1
-
-    def _judge(self) -> None:
-        """Note for good that patience or failures end the search: a late gain revives nothing."""
-        limits = self._limits
-        spare = limits.trials if limits.trials is not None else max(_SPARE, self._good)
-        if self._failed > spare:
-            self._over = "failures"
-        elif limits.patience is not None and self._without_gain >= limits.patience:
-            self._over = self._over or "patience"
 
 
 def _is_finite(rung: Rung) -> bool:

@@ -13,13 +13,13 @@ import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext as nothing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from raysearch.records import Rung, TrialResult, WarmPoint
 from raysearch.space import SearchSpace
@@ -27,15 +27,7 @@ from raysearch.study.journal import Journal
 from raysearch.study.storage import open_storage as open_storage
 from raysearch.study.storage import open_storage_to_read as open_storage_to_read
 from raysearch.study.storage import storage_errors_told
-
-_ATTRIBUTE = "raysearch"
-_STATES = {
-    "finished": TrialState.COMPLETE,
-    "stopped": TrialState.PRUNED,
-    "cut": TrialState.PRUNED,  # to TPE too it tells of its parameters what a trial that was stopped does
-    "failed": TrialState.FAIL,
-}
-_NAMES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped", TrialState.FAIL: "failed"}
+from raysearch.study.trial_attributes import ATTRIBUTE, STATES, attributes_of, to_result
 
 
 @dataclass(frozen=True)
@@ -85,18 +77,18 @@ class Ledger:
                 directions=["minimize"] * objectives,
                 load_if_exists=True,
             )
-            attributes = [t.user_attrs.get(_ATTRIBUTE, {}) for t in study.get_trials(deepcopy=False)]
+            attributes = [t.user_attrs.get(ATTRIBUTE, {}) for t in study.get_trials(deepcopy=False)]
             known = sum(bool(about.get("default")) for about in attributes)
             for point in space.default_points()[known:]:  # a kill can come between two of them
                 about = {"default": True, "fit_params": dict(point.fit_params)}
-                study.enqueue_trial(dict(point.params), user_attrs={_ATTRIBUTE: about})
+                study.enqueue_trial(dict(point.params), user_attrs={ATTRIBUTE: about})
             warmed = sum(bool(about.get("warm")) for about in attributes)
             for found in warm[warmed:]:
                 about = {"warm": found.study}
-                study.enqueue_trial(dict(found.params), user_attrs={_ATTRIBUTE: about})
+                study.enqueue_trial(dict(found.params), user_attrs={ATTRIBUTE: about})
             begun = sum(bool(about.get("start")) for about in attributes)
             for params in space.start_points()[begun:]:
-                study.enqueue_trial(params, user_attrs={_ATTRIBUTE: {"start": True}})
+                study.enqueue_trial(params, user_attrs={ATTRIBUTE: {"start": True}})
             return cls(study, space)
 
     @property
@@ -126,7 +118,7 @@ class Ledger:
                 self._study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
             waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         return tuple(
-            t.user_attrs[_ATTRIBUTE]["key"] for t in waiting if "key" in t.user_attrs.get(_ATTRIBUTE, {})
+            t.user_attrs[ATTRIBUTE]["key"] for t in waiting if "key" in t.user_attrs.get(ATTRIBUTE, {})
         )
 
     def try_cut_again(self) -> None:
@@ -137,10 +129,10 @@ class Ledger:
         again = {result.again for result in self._results}
         with storage_errors_told():
             waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
-            again |= {trial.user_attrs.get(_ATTRIBUTE, {}).get("again", "") for trial in waiting}
+            again |= {trial.user_attrs.get(ATTRIBUTE, {}).get("again", "") for trial in waiting}
             for result in self._results:
                 if result.state == "cut" and not result.again and result.key not in again:
-                    about = {_ATTRIBUTE: {"again": result.key}}
+                    about = {ATTRIBUTE: {"again": result.key}}
                     self._study.enqueue_trial(dict(result.params), user_attrs=about)
 
     @contextlib.contextmanager
@@ -157,14 +149,14 @@ class Ledger:
 
     def accept(self, trial: optuna.Trial, params: Mapping[str, Any]) -> Proposal:
         """Write down what an opened trial will run; one that was begun before keeps its key."""
-        attributes = dict(trial.user_attrs.get(_ATTRIBUTE, {}))
+        attributes = dict(trial.user_attrs.get(ATTRIBUTE, {}))
         model, fit_params = self._space.to_fit(params)
         attributes.setdefault("key", uuid.uuid4().hex)
         attributes.setdefault("fit_params", fit_params)
         attributes.update(model=model, started_s=time.time())
         self._open[trial.number] = trial
         with storage_errors_told():
-            trial.set_user_attr(_ATTRIBUTE, attributes)
+            trial.set_user_attr(ATTRIBUTE, attributes)
         return Proposal(
             trial.number,
             attributes["key"],
@@ -178,7 +170,7 @@ class Ledger:
 
     def started_s(self, number: int) -> float:
         """Return when an open trial was begun, in seconds since the epoch."""
-        return float(self._open[number].user_attrs[_ATTRIBUTE]["started_s"])
+        return float(self._open[number].user_attrs[ATTRIBUTE]["started_s"])
 
     def report(self, number: int, rung: Rung) -> None:
         """Write down an intermediate score; TPE learns from it even where the trial is stopped there."""
@@ -194,19 +186,8 @@ class Ledger:
     def tell(self, result: TrialResult) -> None:
         """Close a trial with its result."""
         trial = self._open[result.number]
-        attributes = dict(trial.user_attrs[_ATTRIBUTE])
-        attributes.update(
-            metrics=dict(result.metrics),
-            history=[_written(rung) for rung in result.history],
-            objectives=dict(result.objectives),
-            rounds=result.rounds,
-            reason=result.reason,
-            started_s=result.started_s,
-            ended_s=result.ended_s,
-            score=result.score,
-        )
-        attributes["cut"] = result.state == "cut"
-        state = _STATES[result.state]
+        attributes = {**trial.user_attrs[ATTRIBUTE], **attributes_of(result)}
+        state = STATES[result.state]
         if attributes["cut"] and len(self._study.directions) > 1:
             state = TrialState.FAIL  # TPE of Optuna 4 cannot do with a pruned trial of several objectives
         # Optuna takes a pruned trial's last report as its value.
@@ -214,7 +195,7 @@ class Ledger:
         if value is not None and len(self._study.directions) > 1:
             value = list(result.objectives.values())
         with storage_errors_told():
-            trial.set_user_attr(_ATTRIBUTE, attributes)
+            trial.set_user_attr(ATTRIBUTE, attributes)
             self._study.tell(trial, value, state=state)
         del self._open[result.number]
         self._results.append(result)
@@ -227,7 +208,7 @@ class Ledger:
 
     def release(self) -> tuple[str, ...]:
         """Put all open trials back in the queue, where a resumed study finds them; return their keys."""
-        keys = tuple(trial.user_attrs[_ATTRIBUTE]["key"] for trial in self._open.values())
+        keys = tuple(trial.user_attrs[ATTRIBUTE]["key"] for trial in self._open.values())
         for number in list(self._open):
             self.give_back(number)
         return keys
@@ -235,36 +216,8 @@ class Ledger:
 
 def _ended(study: optuna.Study) -> list[TrialResult]:
     """Return the ended trials in the order in which they ended."""
-    trials = [_to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
+    trials = [to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
     return sorted(trials, key=lambda result: result.ended_s)
-
-
-def _to_result(trial: FrozenTrial) -> TrialResult:
-    about = trial.user_attrs.get(_ATTRIBUTE, {})
-    history = tuple(_read(entry) for entry in about.get("history", ()))
-    cut = about.get("cut", False) and trial.state in (TrialState.PRUNED, TrialState.FAIL)
-    state = "cut" if cut else _NAMES[trial.state]
-    # Optuna has none of a pruned trial with several objectives, and of others that of the last step.
-    score = about.get("score", trial.values[0] if trial.values else None)
-    return TrialResult(
-        number=trial.number,
-        key=about.get("key", ""),
-        model=about.get("model", ""),
-        params=trial.params,
-        fit_params=about.get("fit_params", {}),
-        state=state,  # type: ignore[arg-type]
-        score=score,
-        rounds=about.get("rounds", 0),
-        metrics=about.get("metrics", {}),
-        history=history,
-        started_s=about.get("started_s", 0.0),
-        ended_s=about.get("ended_s", 0.0),
-        reason=about.get("reason", ""),
-        default=about.get("default", False),
-        objectives=about.get("objectives", {}),
-        again=about.get("again", ""),
-        warm=about.get("warm", ""),
-    )
 
 
 def forget(database: str | None, name: str) -> None:
@@ -303,12 +256,3 @@ def parameter_importance(study: optuna.Study) -> dict[str, float]:
     except (ValueError, RuntimeError):  # e.g. all scores are equal, or no parameter is common to all
         return {}
     return {name: float(share) for name, share in shares.items()}
-
-
-def _written(rung: Rung) -> list[Any]:
-    entry = [rung.step, rung.score, dict(rung.metrics), dict(rung.objectives), round(rung.seconds, 6)]
-    return [*entry, rung.folds] if rung.folds else entry
-
-
-def _read(entry: Sequence[Any]) -> Rung:
-    return replace(Rung(*entry[:5]), folds=entry[5] if len(entry) > 5 else 0)

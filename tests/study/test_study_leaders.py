@@ -179,7 +179,7 @@ def test_a_trial_that_had_all_its_time_takes_the_place_of_the_one_that_was_cut(t
         last = study.ledger.results[-1]
         assert (first.key, last.again) == (study.ledger.results[1].key, first.key)
         assert study.conductor.best == last
-        assert first not in study.conductor._leaders.trials and study.kept.get(first.key) is None
+        assert first not in study.conductor._tally.leaders.trials and study.kept.get(first.key) is None
         told = with_models(study.ledger.results)
         assert last in told and first not in told
         if pick:
