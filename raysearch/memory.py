@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from raysearch.models import LOCATION, SEEN_ONLY, TUNABLE
 from raysearch.recipe import Recipe
 from raysearch.space import SearchSpace, Space
 
-_WORKER = 160e6  # a worker's own, before it has any rows
+WORKER = 160e6  # bytes of a worker's own, before it has any rows
 _VALUE = 8  # a float64
 _COPIES = 10  # of the watched rows' quantiles while they are predicted, ordered, calibrated and scored
 _SAMPLE = 200_000  # rows of which a library looks for its bins' edges
@@ -23,9 +23,14 @@ _TURNS_COST = 1.5  # of trials whose boosters are trained in turns, beside the o
 
 
 _CGROUP = "/sys/fs/cgroup"
-_CONTAINER = (  # the limits of a container, and what it uses, in versions 2 and 1
-    (f"{_CGROUP}/memory.max", f"{_CGROUP}/memory.current"),
-    (f"{_CGROUP}/memory/memory.limit_in_bytes", f"{_CGROUP}/memory/memory.usage_in_bytes"),
+_CONTAINER = (  # limit, use, and what of it can be had back, in versions 2 and 1
+    (f"{_CGROUP}/memory.max", f"{_CGROUP}/memory.current", f"{_CGROUP}/memory.stat", "inactive_file"),
+    (
+        f"{_CGROUP}/memory/memory.limit_in_bytes",
+        f"{_CGROUP}/memory/memory.usage_in_bytes",
+        f"{_CGROUP}/memory/memory.stat",
+        "total_inactive_file",
+    ),
 )
 
 
@@ -73,8 +78,7 @@ def plan_memory(recipe: Recipe, space: SearchSpace, rooms: Sequence[Room], most:
     wished = wished if most is None else min(wished, most)
     roomiest = max((room.memory for room in rooms if room.slots), default=0.0)
     plans = []
-    for kept, in_turns in ((recipe.kept, False), (1, False), (1, True)):
-        tried = replace(recipe, kept=kept, in_turns=in_turns)
+    for tried in _ways(recipe):
         worker = worker_bytes(tried, space)
         slots = sum(int(min(room.slots, room.memory / worker)) for room in rooms)  # memory may be infinite
         plans.append(Plan(tried, worker, min(slots, wished)))
@@ -85,27 +89,39 @@ def plan_memory(recipe: Recipe, space: SearchSpace, rooms: Sequence[Room], most:
 
 
 def lean(recipe: Recipe, space: SearchSpace) -> Recipe:
-    """Return how this process itself trains in the memory that is free now: all at once, or in turns."""
-    if worker_bytes(recipe, space) <= free_memory():
-        return recipe
-    return replace(recipe, kept=1, in_turns=True)
+    """Return the quickest way in which this process itself trains in the memory that is free now."""
+    free = free_memory() + WORKER  # it has its own already
+    *ways, least = _ways(recipe)
+    return next((way for way in ways if worker_bytes(way, space) <= free), least)
 
 
 def free_memory() -> float:
     """Return the bytes that this process can still take, by the machine and its container; inf: unknown."""
     free = [math.inf]
     with contextlib.suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free.append(1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")))
-    for limit, used in _CONTAINER:
-        with contextlib.suppress(OSError, ValueError):  # "max": no limit
-            free.append(float(Path(limit).read_text()) - float(Path(used).read_text()))
+        free.append(1024.0 * _figure("/proc/meminfo", "MemAvailable:"))
+    for limit, used, parts, cache in _CONTAINER:
+        with contextlib.suppress(OSError, ValueError, StopIteration):  # "max": no limit
+            most, held = (float(Path(path).read_text()) for path in (limit, used))
+            free.append(max(0.0, most - held + _figure(parts, cache)))
     return min(free)
+
+
+def _figure(path: str, name: str) -> float:
+    lines = (line.split() for line in Path(path).read_text().splitlines())
+    return next(float(words[1]) for words in lines if words and words[0] == name)
+
+
+def _ways(recipe: Recipe) -> Iterator[Recipe]:
+    """Yield the ways of training, the quickest and hungriest first."""
+    yield recipe
+    yield replace(recipe, kept=1)
+    yield replace(recipe, kept=1, in_turns=True, first=None)  # no stage between the rungs
 
 
 def worker_bytes(recipe: Recipe, space: SearchSpace) -> int:
     """Return the bytes that a worker takes at most, beside the shared table."""
-    return int(_WORKER + max(_training_bytes(recipe, one) for one in space.spaces))
+    return int(WORKER + max(_training_bytes(recipe, one) for one in space.spaces))
 
 
 def _training_bytes(recipe: Recipe, space: Space) -> float:
@@ -158,8 +174,8 @@ def _refusal(plan: Plan, most: float) -> str:
     rows = max(sum(stop - start for start, stop in fold.train) for fold in fits)
     return (
         f"a trial on {rows:,} rows of {len(plan.recipe.categorical)} features needs {_gb(plan.worker)} of "
-        f"memory, with its boosters trained one after the other, and no node has more than {_gb(most)} for "
-        "it: give fewer rows or columns, fewer levels (--levels), a single validation part (--cv 1), or a "
+        f"memory, with its boosters trained one after the other, and at most {_gb(most)} is free for it: "
+        "give fewer rows or columns, fewer levels (--levels), a single validation part (--cv 1), or a "
         "machine with more memory"
     )
 

@@ -1,8 +1,8 @@
 """What the workers of a node make once for all of them, such as binned rows: files that end with their maker.
 
 A worker that has made something keeps it in an open file without a name, which others reach through the
-maker's entry in /proc; a link leads there. So a worker that is killed leaves nothing behind but a link. Where
-there is no /proc, each worker makes its own.
+maker's entry in /proc; a note says where, and which file must be there. So a worker that is killed leaves
+nothing behind but a note. Where there is no /proc, each worker makes its own.
 """
 
 from __future__ import annotations
@@ -44,36 +44,39 @@ class NodeShare:
         """
         if self._place is None:
             return make()
-        name = hashlib.sha256(repr(key).encode()).hexdigest()[:24]
+        note = self._place / _name(key)
         with contextlib.ExitStack() as turn:
             try:
-                turn.enter_context(_turn(self._place / f"{name}.lock"))
+                turn.enter_context(_turn(note))
             except OSError:
                 return make()
-            with contextlib.suppress(Exception):  # nothing there, or its maker has ended
-                return load(self._place / name)
+            with contextlib.suppress(Exception), _file_of(note) as found:  # or its maker has ended
+                return load(found)
             made = make()
             with contextlib.suppress(Exception):  # it is here all the same
-                self._keep(name, lambda path: save(made, path))
+                self._keep(note, lambda path: save(made, path))
             return made
 
     def forget(self, key: object) -> None:
         """Give up what this worker has made for ``key``; who has loaded it keeps it."""
-        file = self._kept.pop(hashlib.sha256(repr(key).encode()).hexdigest()[:24], None)
-        if file is not None:
-            file.close()
+        file = self._kept.pop(_name(key), None)
+        if file is None or self._place is None:
+            return
+        note = self._place / _name(key)
+        with contextlib.suppress(OSError), _turn(note):
+            if note.read_text() == _told_of(file):
+                note.write_text("")
+        file.close()
 
-    def _keep(self, name: str, save: Callable[[Path], None]) -> None:
-        assert self._place is not None
-        written, link = self._place / f"{name}.{os.getpid()}", self._place / name
+    def _keep(self, note: Path, save: Callable[[Path], None]) -> None:
+        written = note.with_suffix(f".{os.getpid()}")
         try:
             save(written)
             file = written.open("rb")
         finally:
             written.unlink(missing_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(f"/proc/{os.getpid()}/fd/{file.fileno()}")
-        self._kept[name] = file
+        self._kept[note.name] = file
+        note.write_text(_told_of(file))
 
 
 def end_share(study: str) -> None:
@@ -82,13 +85,50 @@ def end_share(study: str) -> None:
         shutil.rmtree(_home() / study, ignore_errors=True)
 
 
+def _name(key: object) -> str:
+    return hashlib.sha256(repr(key).encode()).hexdigest()[:24]
+
+
 @contextlib.contextmanager
-def _turn(path: Path) -> Iterator[None]:
+def _turn(note: Path) -> Iterator[None]:
+    """Hold a note for oneself; the lock ends with the process at the latest."""
     import fcntl  # not on Windows
 
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # ends with the process at the latest
+    with note.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _told_of(file: IO[bytes]) -> str:
+    """Return where others find an open file, and what tells it from any other that may come to be there."""
+    return f"/proc/{os.getpid()}/fd/{file.fileno()} {_identity(file.fileno())}"
+
+
+def _identity(number: int) -> str:
+    facts = os.fstat(number)
+    return f"{facts.st_dev}-{facts.st_ino}-{facts.st_mtime_ns}"
+
+
+@contextlib.contextmanager
+def _file_of(note: Path) -> Iterator[Path]:
+    """Open what a note tells of, and yield a path to it that stays the same file.
+
+    Raises:
+        OSError: the file is gone, or the number that it had belongs to another one.
+    """
+    place, _, identity = note.read_text().partition(" ")
+    if not place:
+        raise FileNotFoundError(note)
+    with Path(place).open("rb") as file:
+        if _identity(file.fileno()) != identity:
+            raise FileNotFoundError(place)
+        yield Path(f"/proc/self/fd/{file.fileno()}")
+
+
+def _is_there(note: Path) -> bool:
+    with contextlib.suppress(OSError), _file_of(note):
+        return True
+    return False
 
 
 def _works() -> bool:
@@ -117,5 +157,5 @@ def _sweep(home: Path) -> None:
     for place in home.iterdir():
         with contextlib.suppress(OSError):
             old = time.time() - place.stat().st_mtime > _STALE_S
-            if old and not any(one.is_symlink() and one.exists() for one in place.iterdir()):
+            if old and not any(_is_there(note) for note in place.iterdir()):
                 shutil.rmtree(place, ignore_errors=True)

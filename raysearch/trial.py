@@ -198,13 +198,23 @@ class _Run:
         """
         begun_s, before = time.monotonic(), fit.rounds
         with self.bench.watch.part("training"):
-            if not _advance(fit, min(rounds, looks.next) if looks else rounds, self.given_up):
+            if not self._advanced(fit, min(rounds, looks.next) if looks else rounds):
                 return None
         if not looks:
             return 0.0
         looks.look()
         then = min(looks.next, self.spec.rungs[-1])
         return (then - fit.rounds) / (fit.rounds - before) * (time.monotonic() - begun_s)
+
+    def _advanced(self, fit: Fit, rounds: int) -> bool:
+        """Train until ``rounds`` rounds are done; return False where the trial was given up before."""
+        # Boosters in turns begin anew with each step.
+        step = rounds if self.given_up is None or self.bench.recipe.in_turns else _ROUNDS_A_LOOK
+        while fit.rounds < rounds:
+            if self.given_up and self.given_up():
+                return False
+            fit.advance(min(rounds, fit.rounds + step))
+        return True
 
     def _stand(self, fit: Fit, looks: _Looks | None, *, ended: bool, cut: bool) -> Stand:
         """Return where all folds stand: at the rounds that served best where there were looks."""
@@ -219,15 +229,6 @@ class _Run:
 
     def _timed(self, rung: Rung) -> Rung:
         return replace(rung, seconds=time.monotonic() - self.started_s, spent=self.bench.watch.seconds)
-
-
-def _advance(fit: Fit, rounds: int, given_up: Callable[[], bool] | None) -> bool:
-    """Train until ``rounds`` rounds are done; return False where the trial was given up before."""
-    while fit.rounds < rounds:
-        if given_up and given_up():
-            return False
-        fit.advance(min(rounds, fit.rounds + _ROUNDS_A_LOOK) if given_up else rounds)
-    return True
 
 
 @dataclass(frozen=True)

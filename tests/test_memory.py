@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raysearch.calibration import make_folds
 from raysearch.data import Transform
 from raysearch.errors import DataError
-from raysearch.memory import Room, free_memory, lean, plan_memory, worker_bytes
+from raysearch.memory import WORKER, Room, free_memory, lean, plan_memory, worker_bytes
 from raysearch.models import FitSettings
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
@@ -155,20 +155,41 @@ def test_no_node_is_given_more_than_it_has(rows, columns, folds, nodes):
 
 def test_free_memory_is_what_the_machine_tells(monkeypatch, tmp_path):
     assert 1e6 < free_memory() < 1e15
-    limit, used = tmp_path / "max", tmp_path / "current"
+    limit, used, parts = (tmp_path / name for name in ("max", "current", "stat"))
     limit.write_text("3000000\n")
-    used.write_text("1000000\n")
-    monkeypatch.setattr("raysearch.memory._CONTAINER", ((str(limit), str(used)),))
+    used.write_text("2500000\n")
+    parts.write_text(
+        "anon 7\ninactive_file 1500000\nactive_file 9\n"
+    )  # what files left there can be had back
+    container = (*map(str, (limit, used, parts)), "inactive_file")
+    monkeypatch.setattr("raysearch.memory._CONTAINER", (container,))
     assert free_memory() == 2_000_000
+    used.write_text("9000000\n")
+    assert free_memory() == 0
     limit.write_text("max\n")
     assert free_memory() > 2_000_000
 
 
-def test_this_process_trains_in_turns_where_all_at_once_does_not_fit(monkeypatch):
-    asked = recipe()
-    need = worker_bytes(asked, space())
-    monkeypatch.setattr("raysearch.memory.free_memory", lambda: need)
-    assert lean(asked, space()) is asked
-    monkeypatch.setattr("raysearch.memory.free_memory", lambda: need - 1)
-    found = lean(asked, space())
-    assert (found.kept, found.in_turns) == (1, True)
+def test_this_process_trains_as_quickly_as_its_memory_allows(monkeypatch):
+    asked, bins = recipe(), space(max_bin={"choices": [31, 63, 127, 255]})
+    all_kept, one_kept = (worker_bytes(replace(asked, kept=kept), bins) for kept in (4, 1))
+
+    def found(free):
+        monkeypatch.setattr("raysearch.memory.free_memory", lambda: free - WORKER)  # what it has is not free
+        way = lean(asked, bins)
+        return way.kept, way.in_turns
+
+    assert [found(all_kept), found(all_kept - 1), found(one_kept), found(one_kept - 1), found(1e6)] == [
+        (4, False),
+        (1, False),
+        (1, False),
+        (1, True),
+        (1, True),
+    ]
+
+
+def test_in_turns_no_stage_lies_between_the_rungs():
+    asked = recipe(first=make_folds(4))
+    assert plan_memory(asked, space(), [Room(1e12, 1)]).recipe.first is not None
+    tight = worker_bytes(recipe(kept=1, in_turns=True), space())
+    assert plan_memory(asked, space(), [Room(tight, 1)]).recipe.first is None

@@ -105,6 +105,47 @@ def test_what_was_forgotten_is_made_anew(study):
     assert once(share, "anew") == ("anew", True)
 
 
+def test_what_was_forgotten_is_not_taken_for_what_has_its_place(study, other):
+    """The number of a file that is closed belongs to the next one that is opened."""
+    share = NodeShare(study)
+    once(share, "one", key="one")
+    share.forget("one")
+    once(share, "two", key="two")
+    process = subprocess.run(
+        [sys.executable, "-c", OTHER.replace('"rows"', '"one"'), study, "anew", "0"],
+        input="",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout.split("\n")[:2] == ["making", "got anew"]
+
+
+def test_a_number_that_belongs_to_another_file_leads_nowhere(study, tmp_path):
+    """As where the note was left by a process whose number another one has now."""
+    share = NodeShare(study)
+    once(share, "mine")
+    (note,) = (_home() / study).iterdir()
+    place, identity = note.read_text().split(" ")
+    with (tmp_path / "foreign").open("w+") as foreign:
+        foreign.write("foreign")
+        foreign.flush()
+        note.write_text(f"/proc/{os.getpid()}/fd/{foreign.fileno()} {identity}")
+        assert once(NodeShare(study), "anew") == ("anew", True)
+    assert place.startswith(f"/proc/{os.getpid()}/fd/")
+
+
+def test_a_worker_does_not_forget_what_another_has_made(study, other):
+    share = NodeShare(study)
+    once(share, "mine")
+    (note,) = (_home() / study).iterdir()
+    note.write_text("")  # as where it could not be read by the other
+    second = NodeShare(study)
+    once(second, "theirs")
+    share.forget("rows")
+    assert once(NodeShare(study), "anew") == ("theirs", False)
+
+
 def test_no_name_shares_nothing(study):
     assert once(NodeShare(""), "mine") == ("mine", True)
     assert once(NodeShare(""), "mine") == ("mine", True)
@@ -156,9 +197,8 @@ def test_places_that_others_left_are_swept(study):
     used_share = NodeShare("used")
     once(used_share, "kept")
     NodeShare("new")
-    for link in (path for path in old.iterdir() if path.is_symlink()):
-        link.unlink()
-        link.symlink_to("/proc/0/fd/3")
+    for note in old.iterdir():
+        note.write_text(f"/proc/{os.getpid()}/fd/0 1-2-3")
     for place in (old, used):
         os.utime(place, (time.time() - 7200,) * 2)
     NodeShare(study)

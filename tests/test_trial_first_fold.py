@@ -13,7 +13,8 @@ from raysearch.bench import Bench
 from raysearch.calibration import Folds, make_folds
 from raysearch.data import Transform
 from raysearch.metrics import pinball_loss_avg
-from raysearch.models import MODEL_NAMES, FitSettings, Frame, by_fold, get_model
+from raysearch.models import MODEL_NAMES, FitInTurns, FitSettings, Frame, by_fold, get_model
+from raysearch.node_share import NodeShare, end_share
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows, Rung
 from raysearch.trial import TrialSpec, reports, run_trial, unpack
@@ -145,3 +146,33 @@ def test_where_time_is_short_the_first_fold_leaves_some_for_the_others(monkeypat
 def test_stages_sort_before_rungs():
     assert Rung(40, 1.0, {}, folds=1).stage == 0
     assert Rung(40, 1.0, {}).stage == 40
+
+
+def test_bins_that_were_evicted_are_not_taken_for_others(monkeypatch, tmp_path):
+    """Two workers with room for one way of binning, which trials ask for in turns."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    def score(bench, location):
+        params = {**QUICK["lightgbm"], "location": location}
+        return told(replace(spec(rounds=20), fit_params=params), bench)[-1].rung.score
+
+    one, other = (Bench(*job(kept=1), NodeShare("evicted")) for _ in range(2))
+    for location in (True, "linear", True, "linear"):
+        score(one, location)
+    alone = {location: score(Bench(*job()), location) for location in (True, "linear")}
+    assert {location: score(other, location) for location in alone} == pytest.approx(alone, abs=1e-12)
+    end_share("evicted")
+
+
+def test_in_turns_a_trial_is_trained_once_a_rung_however_often_it_may_be_given_up(monkeypatch):
+    begun = []
+    bench = Bench(*job(in_turns=True))
+    original = FitInTurns.advance
+    monkeypatch.setattr(
+        FitInTurns, "advance", lambda self, rounds: begun.append(rounds) or original(self, rounds)
+    )
+    found = told(replace(spec(), rungs=(10, 20, 40)), bench, given_up=lambda: False)
+    assert [report.rung.step for report in found] == [10, 20, 40]
+    assert begun == [10] * 3 + [20] * 3 + [40] * 3
+    assert told(spec(), Bench(*job(in_turns=True)), given_up=lambda: True) == []

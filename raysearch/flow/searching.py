@@ -9,7 +9,7 @@ from dataclasses import replace
 from raysearch.flow.display import Display
 from raysearch.flow.job import Job
 from raysearch.flow.signals import first_signal
-from raysearch.memory import Plan, Room, free_memory, plan_memory
+from raysearch.memory import WORKER, Plan, Room, free_memory, plan_memory
 from raysearch.recipe import Recipe
 from raysearch.study.cluster import Cluster, connected
 from raysearch.study.conductor import Conductor
@@ -40,7 +40,7 @@ def planned(job: Job, conductor: Conductor, cluster: Cluster | None) -> tuple[Cl
     if conductor.wants() == "done":
         return cluster, Plan(job.recipe(), 0, 0)
     if cluster is None:
-        return None, plan_memory(job.recipe(), job.space, [Room(free_memory(), 1)])
+        return None, plan_memory(job.recipe(), job.space, [Room(free_memory() + WORKER, 1)])
     plan = plan_memory(job.recipe(), job.space, cluster.rooms, cluster.slots)
     return replace(cluster, slots=plan.slots, worker_bytes=plan.worker), plan
 
@@ -48,6 +48,7 @@ def planned(job: Job, conductor: Conductor, cluster: Cluster | None) -> tuple[Cl
 def search(job: Job, conductor: Conductor, ledger: Ledger, recipe: Recipe, cluster: Cluster | None) -> None:
     """Run trials until the conductor wants no more."""
     table = job.dataset.table
+    conductor.first_fold = recipe.first is not None
     with first_signal(conductor.interrupt), conductor.watch.part("engine"):
         if conductor.wants() == "done":
             return  # an earlier run has reached what was asked

@@ -267,7 +267,6 @@ def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Condu
         pick=job.config.pick,
         candidates=1 if search.ensemble == 1 and bound is None else _CANDIDATES_A_MEMBER * search.ensemble,
         members=search.ensemble,
-        first_fold=job.recipe().first is not None,
     )
     return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers)
 

@@ -20,7 +20,7 @@ from raysearch.models.location import (
     with_location,
 )
 from raysearch.models.protocol import Fit, FitSettings, Frame, Known, QuantileModel, join
-from raysearch.models.tunables import LINEAR, LOCATION, MODEL_NAMES, SEEN_ONLY, TUNABLE, Tunable
+from raysearch.models.tunables import LINEAR, LOCATION, MODEL_NAMES, SEEN_ONLY, TUNABLE, Tunable, adds_up
 from raysearch.models.turns import FitInTurns
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Location",
     "QuantileModel",
     "Tunable",
+    "adds_up",
     "by_fold",
     "get_model",
     "join",

@@ -12,7 +12,7 @@ import numpy as np
 
 from raysearch.metrics import Array
 from raysearch.models.protocol import MEAN_ROUNDS, SMALL_LEAVES, FitSettings, Frame, Known
-from raysearch.models.tunables import OWN, TUNABLE
+from raysearch.models.tunables import OWN, TUNABLE, adds_up
 
 # A dataset binned under other values of these would be used silently or refused.
 _BINNING = TUNABLE["lightgbm"].binning
@@ -89,8 +89,7 @@ class _Fit:
         self._predicted = [0] * len(settings.levels)
         self._trees: list[list[int]] = [[0] for _ in settings.levels]  # by rounds: one can be without a split
         self._threads = settings.threads
-        # DART changes earlier trees, a random forest averages: their predictions cannot be added up.
-        self.additive = params.get("boosting", "gbdt") == "gbdt"
+        self.additive = adds_up(params)
         self.rounds = 0
 
     def advance(self, rounds: int) -> None:

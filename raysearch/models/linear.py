@@ -10,6 +10,7 @@ form (Golub, Heath and Wahba, 1979; Allen's PRESS).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -136,8 +137,9 @@ def _terms(frame: Frame, counts: Array, *, gaps: bool) -> list[Term]:
         if categorical:
             found += [Term(i, "code", code) for code in _common(known)]
             continue
-        middle, spread = float(known.mean()), float(known.std())
-        if spread > 1e-12 * max(1.0, abs(middle)):
+        with np.errstate(over="ignore"):
+            middle, spread = float(known.mean()), float(known.std())
+        if math.isfinite(spread) and spread > 1e-12 * max(1.0, abs(middle)):
             found.append(Term(i, "number", middle=middle, spread=spread))
         if gaps and len(known) < frame.rows:
             found.append(Term(i, "gap"))

@@ -184,3 +184,11 @@ _XGBOOST = Tunable(
 )
 
 TUNABLE: Mapping[str, Tunable] = {"lightgbm": _LIGHTGBM, "xgboost": _XGBOOST}
+
+
+def adds_up(params: Mapping[str, Any]) -> bool:
+    """Tell whether the first rounds of a training are a model: later trees are added to them and change none.
+
+    DART changes earlier trees, a random forest averages.
+    """
+    return bool(params.get("boosting", "gbdt") == "gbdt")

@@ -14,15 +14,21 @@ def without_choice(space: SearchSpace, name: str) -> SearchSpace:
 
 
 def without_value(space: SearchSpace, name: str, value: Any) -> SearchSpace:
-    """Return the space without one of a parameter's choices, and without the start points that have it."""
+    """Return the space without one of a parameter's choices, and without the start points that have it.
+
+    As it is where other parameters hang on the choice, or fewer than two others are left: who searched for
+    nothing else wants it.
+    """
     return SearchSpace(tuple(_without_value(part, name, value) for part in space.spaces))
 
 
 def _without_value(space: Space, name: str, value: Any) -> Space:
-    left = [c for p in space.parameters if p.name == name for c in p.choices if c != value]
-    content = dict(space.content)
-    if not left or len(left) == len(content["parameters"][name]["choices"]):
+    choices = [choice for p in space.parameters if p.name == name for choice in p.choices]
+    left = [choice for choice in choices if choice != value]
+    hanging = any(value in other.when.get(name, ()) for other in space.parameters)
+    if hanging or len(left) < 2 or len(left) == len(choices):
         return space
+    content = dict(space.content)
     content["parameters"] = {**content["parameters"], name: {**content["parameters"][name], "choices": left}}
     content["start"] = [point for point in content.get("start") or [] if point.get(name) != value]
     return parse_space(content)

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import optuna
 
-from raysearch.models import TUNABLE
+from raysearch.models import TUNABLE, adds_up
 from raysearch.records import Rung, TrialResult
 from raysearch.stopwatch import Stopwatch
 from raysearch.study.kept import Files, KeptModels
@@ -49,6 +49,7 @@ class Conductor:
         self.watch = Stopwatch(time.thread_time)  # the driver's own work during the search
         self.spent: dict[str, float] = {}  # the workers' seconds in trials of this run, by part
         self.slots = 1  # trials at once
+        self.first_fold = False  # whether trials are scored on their first fold alone before the others
         self.ended_now = 0  # trials of this run
         self._running: dict[str, Proposal] = {}
         self._history: dict[str, list[Rung]] = {}
@@ -128,7 +129,8 @@ class Conductor:
             for watcher in self._watchers:
                 watcher.trial_started(proposal.number, proposal.key, proposal.model, proposal.params)
         rounds = TUNABLE[proposal.model].rounds_of(proposal.fit_params)
-        first_fold = self._limits.first_fold and self._tally.agreement.holds and not proposal.default
+        first_fold = self.first_fold and self._tally.agreement.holds and not proposal.default
+        first_fold = first_fold and adds_up(proposal.fit_params)
         return TrialSpec(
             proposal.number,
             proposal.key,
@@ -146,7 +148,7 @@ class Conductor:
         """Note the score at a rung; return whether the trial goes on. Defaults are never stopped."""
         proposal, history = self._running[key], self._history[key]
         if any(earlier.stage == rung.stage for earlier in history):
-            return True  # tried again after a fault: known already
+            return key not in self._stopping  # tried again after a fault: known already
         if not _is_finite(rung):
             self._stopping[key] = _not_finite(rung)
             return False
@@ -239,7 +241,7 @@ class Conductor:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of the result should know of the search."""
-        if not self._limits.first_fold or self._tally.agreement.holds:
+        if self._tally.agreement.holds:
             return ()
         told = f"(rank correlation {self._tally.agreement.rank_correlation:.2f})"
         return (

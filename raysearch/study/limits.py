@@ -27,7 +27,6 @@ class Limits:
         candidates: trials whose models are kept, for the ensemble to be chosen from.
         members: of the ensemble at most: time is kept to fit so many again, and the default.
         pick: how the best trial is chosen where there are several objectives; None: there is one.
-        first_fold: trials are scored on their first fold alone before the others are trained.
     """
 
     trials: int | None
@@ -40,7 +39,6 @@ class Limits:
     pick: Pick | None = None
     candidates: int = 1
     members: int = 1
-    first_fold: bool = False
 
 
 class TimeLeft:

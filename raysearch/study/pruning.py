@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,27 +46,38 @@ class Peers:
 class Agreement:
     """Whether trials' first folds rank them as all folds do: what the first one stops is lost to the others.
 
-    Known of the trials that have finished; until there are ten of them it is taken for granted.
+    Only trials that their first fold let go on have both scores. Among these few of the best the ranks agree
+    less than among all; Spearman's correlation is corrected for that (Thorndike's case 2 of range
+    restriction, 1949). Taken for granted until ten trials tell; once it fails, it has failed for good.
     """
 
     def __init__(self) -> None:
+        self._seen: list[float] = []
         self._pairs: list[tuple[float, float]] = []
-
-    def add(self, first: float, all_folds: float) -> None:
-        """Take in a finished trial's score on its first fold and on all."""
-        self._pairs.append((first, all_folds))
-
-    @property
-    def rank_correlation(self) -> float:
-        """Spearman's; 1 where fewer than ten trials tell."""
-        if len(self._pairs) < _FEWEST_PAIRS:
-            return 1.0
-        first, all_folds = (np.argsort(np.argsort(one)) for one in zip(*self._pairs, strict=True))
-        return float(np.corrcoef(first, all_folds)[0, 1])
+        self.rank_correlation = 1.0
 
     @property
     def holds(self) -> bool:
         return self.rank_correlation >= _LEAST_AGREEMENT
+
+    def add(self, first: float, all_folds: float | None) -> None:
+        """Take in a trial's score on its first fold, and on all; None: it was stopped there."""
+        bisect.insort(self._seen, first)
+        if all_folds is None:
+            return
+        self._pairs.append((first, all_folds))
+        if self.holds and len(self._pairs) >= _FEWEST_PAIRS:
+            self.rank_correlation = self._corrected()
+
+    def _corrected(self) -> float:
+        firsts, scores = (np.asarray(one) for one in zip(*self._pairs, strict=True))
+        places = np.searchsorted(self._seen, firsts).astype(float)
+        ranks = np.argsort(np.argsort(scores, kind="stable"), kind="stable")
+        if np.ptp(places) == 0:
+            return 1.0  # first folds that are all alike stop none
+        found = float(np.corrcoef(places, ranks)[0, 1])
+        wider = max(1.0, float(np.std(np.arange(len(self._seen))) / np.std(places)))
+        return found * wider / math.sqrt(1.0 + found**2 * (wider**2 - 1.0))
 
 
 def should_stop(scheduler: str, score: float, peers: Sequence[float], eta: int = _ETA) -> bool:

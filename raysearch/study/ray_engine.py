@@ -258,7 +258,7 @@ def _tuner(
     # Tune finds the class by its name; studies that run beside each other may ask for other resources. Ray's
     # dashboard shows the qualified one.
     worker.__name__ = worker.__qualname__ = (
-        f"{TrialWorker.__name__}_{compute.cpus_per_trial}_{compute.gpus_per_trial:g}"
+        f"{TrialWorker.__name__}_{compute.cpus_per_trial}_{compute.gpus_per_trial:g}_{cluster.worker_bytes}"
     )
     return tune.Tuner(
         worker,

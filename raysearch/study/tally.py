@@ -48,6 +48,9 @@ class Tally:
         self._judge()
 
     def _count(self, result: TrialResult) -> None:
+        for rung in result.history:
+            if rung.folds and result.state in ("finished", "stopped"):
+                self.agreement.add(rung.score, result.score)
         if result.state == "failed":
             self.failed += 1
             return
@@ -60,9 +63,6 @@ class Tally:
         self.good += 1
         if result.state == "finished":
             self.quickest_s = min(self.quickest_s, result.seconds)
-            for rung in result.history:
-                if rung.folds:
-                    self.agreement.add(rung.score, result.score or 0.0)
         gain = result.state == "finished" and self.leaders.add(result)
         self._without_gain = 0 if gain else self._without_gain + 1
 

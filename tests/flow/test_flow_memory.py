@@ -9,7 +9,7 @@ import pytest
 from raysearch.errors import DataError
 from raysearch.flow import resume
 from raysearch.flow.display import Silent
-from raysearch.memory import worker_bytes
+from raysearch.memory import WORKER, worker_bytes
 
 
 class Listening(Silent):
@@ -40,7 +40,7 @@ def test_boosters_in_turns_find_the_same_model(study, table, monkeypatch, no_rep
     monkeypatch.setattr("raysearch.memory.worker_bytes", noted)
     roomy = study(table, study__name="roomy", **words)
     display = Listening()
-    short_of(monkeypatch, (min(needs) + max(needs)) / 2)
+    short_of(monkeypatch, (min(needs) + max(needs)) / 2 - WORKER)
     tight = study(table, study__name="tight", display=display, **words)
     assert [text for text in display.warnings if "trained one after the other" in text]
     scores = [[trial.score for trial in one.trials] for one in (roomy, tight)]
@@ -49,7 +49,7 @@ def test_boosters_in_turns_find_the_same_model(study, table, monkeypatch, no_rep
 
 
 def test_a_table_that_fits_nowhere_is_refused_and_leaves_nothing(study, table, monkeypatch):
-    short_of(monkeypatch, 1e6)
+    short_of(monkeypatch, 1e3)
     with pytest.raises(DataError, match=r"a trial on \d+ rows of 7 features needs 0.2 GB of memory"):
         study(table)
     assert [path for path in Path("studies").rglob("*") if path.is_file()] == []
@@ -67,3 +67,8 @@ def test_a_model_is_picked_anew_however_little_memory_is_free(study, table, monk
     study(table, search__objective="pinball,coverage_gap", search__trials=3)
     short_of(monkeypatch, 1e6)
     assert resume("s", overrides={"search": {"pick": "pinball"}}).trials
+
+
+def test_a_small_table_needs_no_more_than_it_takes(study, table, monkeypatch, no_report):
+    short_of(monkeypatch, 3e6)  # beside what this process has
+    assert study(table).trials

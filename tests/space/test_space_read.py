@@ -337,9 +337,22 @@ def test_a_value_that_would_change_nothing_leaves_the_space():
             assert all(point["location"] != "linear" for point in part.start)
             assert parse_space(part.content) == part
         assert without_value(space, "location", "linear") == space
-    only = {"model": "lightgbm", "parameters": {"location": {"choices": ["linear"]}}}
-    alone = SearchSpace((parse_space(only),))
-    assert without_value(alone, "location", "linear") == alone
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"location": {"choices": ["linear"]}},
+        {"location": {"choices": [False, "linear"]}},  # who searches for no other location wants this one
+        {
+            "location": {"choices": [True, False, "linear"]},
+            "max_depth": {"low": 1, "high": 9, "when": {"location": ["linear"]}},
+        },
+    ],
+)
+def test_a_value_that_others_hang_on_or_is_wanted_stays(parameters):
+    whole = SearchSpace((parse_space({"model": "lightgbm", "parameters": parameters}),))
+    assert without_value(whole, "location", "linear") == whole
 
 
 def test_a_location_is_a_switch_or_a_line():
