@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from raysearch.conformal import offsets_of, rows_needed, times
@@ -56,16 +57,20 @@ class Calibrator:
 
     def apply(self, q: Array, groups: Groups | None = None) -> Array:
         """Return calibrated quantiles in order, [rows, levels]; ``groups``: group of each row [rows]."""
-        shifted = np.sort(q, axis=1) + self._of(groups, len(q))
-        return np.sort(shifted, axis=1)
+        ordered = np.sort(np.asarray(q, dtype=np.float64), axis=1)
+        offsets = self._of(groups)
+        ordered += offsets
+        if not (offsets[..., 1:] >= offsets[..., :-1]).all():  # what rises by rising offsets stays in order
+            ordered.sort(axis=1)
+        return ordered
 
-    def _of(self, groups: Groups | None, rows: int) -> Array:
-        offsets = np.tile(np.asarray(self.offsets), (rows, 1))
-        if groups is not None and self.by_group:
-            for name in np.unique(groups):
-                if str(name) in self.by_group:
-                    offsets[groups == name] = self.by_group[str(name)]
-        return offsets
+    def _of(self, groups: Groups | None) -> Array:
+        """Return the offsets of each row, [rows, levels], or [levels] where all rows have the same."""
+        if groups is None or not self.by_group:
+            return np.asarray(self.offsets)
+        codes, names = pd.factorize(np.asarray(groups, dtype=object), use_na_sentinel=False)
+        of_names = np.asarray([self.by_group.get(str(name), self.offsets) for name in names])
+        return of_names.reshape(-1, len(self.offsets))[codes]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values from which ``from_json`` makes the same calibrator."""

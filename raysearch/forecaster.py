@@ -160,6 +160,8 @@ class Forecaster:
     def raw(self, frame: Frame) -> Array:
         """Return what the members say of encoded rows, [rows, levels]: on their scale, not calibrated."""
         told = [predict(frame) for predict in self._predictors]
+        if len(told) == 1:  # its own mean
+            return np.asarray(told[0], dtype=np.float64)
         return np.asarray(np.average(told, axis=0, weights=[member.weight for member in self.members]))
 
     def finish(self, raw: Array, anchor: Array | None, groups: Groups | None = None) -> Array:
@@ -190,7 +192,7 @@ class Forecaster:
         kind = kind or self.calibrator.kind
         if kind not in KINDS:
             raise DataError(f"calibration: got {kind!r}, must be one of {listing(KINDS)}")
-        groups = self._groups(table)[0] if kind == "group" else None
+        groups = self._groups(table, asked=True)[0] if kind == "group" else None
         if kind == "group" and groups is None:
             why = f"column {self.group!r} is missing" if self.group else "the model knows of no groups"
             raise DataError(f"calibration rows: {why}; kind='marginal' needs none")
@@ -235,13 +237,19 @@ class Forecaster:
             )
         return np.asarray(weights / weights[weights > 0].mean())
 
-    def _groups(self, table: pa.Table) -> tuple[Any, tuple[str, ...]]:
-        """Return the group of each row [rows], and a warning where the column is missing."""
+    def _groups(self, table: pa.Table, *, asked: bool = False) -> tuple[Any, tuple[str, ...]]:
+        """Return the group of each row [rows], where it matters, and a warning where the column is missing.
+
+        Args:
+            asked: it matters also where the calibrator tells no groups apart.
+        """
         if self.group is None:
             return None, ()
         if self.group not in table.column_names:
             told = f"column {self.group!r} is missing: all rows are calibrated alike"
             return None, (told,)
+        if not asked and not self.calibrator.by_group:
+            return None, ()
         return as_known(group_names(table, self.group), [*self.calibrator.by_group]), ()
 
     def _anchor(self, table: pa.Table) -> tuple[Array | None, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -89,5 +90,5 @@ def _from_series(series: Any) -> Any:
 
 
 def _as_text(series: Any) -> Any:
-    values = [None if missing else str(value) for value, missing in zip(series, series.isna(), strict=True)]
-    return pa.chunked_array([pa.array(values, pa.string())])
+    texts = np.array(list(map(str, series)), dtype=object)
+    return pa.chunked_array([pa.array(texts, pa.string(), mask=series.isna().to_numpy(bool))])

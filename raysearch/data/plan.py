@@ -22,6 +22,7 @@ from raysearch.data.values import (
     as_seconds,
     as_texts,
     as_times,
+    coded,
     decode,
     kind_of,
     parse_numbers,
@@ -98,10 +99,10 @@ def plan_column(name: str, column: Any) -> Plan | str:
 
 def outputs(plan: Plan, column: Any) -> tuple[list[Floats], str]:
     """Return the features of a pa.ChunkedArray, each [rows] float64, and what could not be read, in words."""
-    array = decode(column)
     if plan.kind == "category":
-        codes, complaint = _codes(plan, array)
+        codes, complaint = _codes(plan, coded(column))
         return [codes], complaint
+    array = decode(column)
     if plan.kind == "date":
         times = as_times(array, plan.form, plan.zone)
         told = [_complaint(times, "dates"), _zone_complaint(plan, array)]
@@ -228,7 +229,8 @@ def _codes(plan: Plan, array: Any) -> tuple[Floats, str]:
     # Where categories were cut off, an unknown one need not be new.
     if len(unknown) and len(plan.categories) < MOST_CATEGORIES:
         count = int(texts.counts()[unknown].sum())
-        example = texts.values[int(unknown[0])].as_py()[:60]
+        first = texts.codes[np.isin(texts.codes, unknown)][0]  # of the rows: a dictionary has its own order
+        example = texts.values[int(first)].as_py()[:60]
         complaint = f"{count:,} values were not seen in training and are taken as missing, e.g. {example!r}"
     return texts.spread(codes, np.nan), complaint
 

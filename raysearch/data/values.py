@@ -80,6 +80,14 @@ def decode(column: Any) -> Any:
     return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
 
 
+def coded(column: Any) -> Any:
+    """Return what ``decode`` does, but texts that come as codes stay so, which ``as_texts`` takes."""
+    kind = column.type
+    if pa.types.is_dictionary(kind) and kind_of(kind.value_type) == "category" and column.num_chunks == 1:
+        return column.chunk(0)
+    return decode(column)
+
+
 def kind_of(kind: Any) -> str:
     """Return number, boolean, category, datetime, time, duration, nested or empty for an Arrow type."""
     types = pa.types
@@ -111,7 +119,7 @@ def as_texts(array: Any) -> Texts:
     """Read texts; numbers get their shortest form, so that 1, 1.0 and "1" are one category."""
     if pa.types.is_float16(array.type):
         array = array.cast(pa.float32())
-    encoded = array.dictionary_encode()
+    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     words = _words(encoded.dictionary)
     blank = pc.fill_null(pc.equal(words, ""), True).to_numpy(zero_copy_only=False).astype(bool)
