@@ -34,7 +34,7 @@ import quality_tables
 from quality_tables import TABLES, Table
 
 CHOSEN = "ames,loans,wages,deliveries,bikes"
-BUDGETS_S = (20, 25, 30, 40, 60, 90, 120, 180, 240, 360)
+BUDGETS_S = (10, 12, 14, 17, 20, 25, 30, 40, 60, 90, 120, 180, 240, 360)
 
 
 def run(side: str, table: Table, options: argparse.Namespace, seconds: float, seed: int) -> dict | None:

@@ -18,9 +18,10 @@ from raysearch.study.home import Home, StudyAbout
 from raysearch.study.kept import Files
 from raysearch.study.paths import StudyPaths
 
-# Ending Ray, ensemble, report and record, measured on two cores: of a table of few rows, and for more rows.
-_CLOSING_S, _CLOSING_ROWS_S, _MANY_ROWS = 6.5, 3.5, 10_000
-_ENDING_RAY_SHARE = 0.5  # of it, until the trials that run are given up, Ray has ended and trials are chosen
+# Ending Ray, ensemble, evaluation, report and record, measured on two cores: seconds, and up to how many rows
+# they grow with these.
+_CLOSING = ((4.0, 0), (2.5, 10_000), (3.5, 200_000))
+_ENDING_RAY_SHARE = 0.35  # of it, until the trials that run are given up, Ray has ended and trials are chosen
 _CELLS_A_THREAD = 20_000  # rows times features below which one more thread does not pay
 _REFIT_SHARE = 0.2  # of the time budget at most: beyond it the search's own model is kept
 
@@ -38,7 +39,7 @@ class Clock:
     started_s: float
     deadline_s: float | None
     watch: Stopwatch = field(default_factory=Stopwatch)
-    closing_s: float = _CLOSING_S + _CLOSING_ROWS_S
+    closing_s: float = sum(seconds for seconds, _ in _CLOSING)
 
     @classmethod
     def start(cls, budget_s: float | None, spent_s: float = 0.0) -> Clock:
@@ -50,7 +51,8 @@ class Clock:
 
     def for_rows(self, rows: int) -> Clock:
         """Return the clock of a table of so many rows: its end takes the longer the more there are."""
-        return replace(self, closing_s=_CLOSING_S + _CLOSING_ROWS_S * min(1.0, rows / _MANY_ROWS))
+        kept = sum(seconds * min(1.0, rows / most if most else 1.0) for seconds, most in _CLOSING)
+        return replace(self, closing_s=kept)
 
     @property
     def elapsed_s(self) -> float:

@@ -13,6 +13,7 @@ from raysearch.addresses import hide_secrets
 from raysearch.config import Config, make_config
 from raysearch.data import prepare, read_table, write_folds
 from raysearch.errors import DataError, InterruptedStudyError, TrackingError, resume_command
+from raysearch.flow.ahead import LoadedAhead
 from raysearch.flow.choosing import check_pick, picks_only, refuse_number
 from raysearch.flow.closing import close_study
 from raysearch.flow.display import Display, SearchBegins, Silent
@@ -187,7 +188,8 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
             with no_interrupt_lost():
                 ledger = _open_ledger(job)
                 check_pick(job, ledger.results)
-                conductor = _conductor(job, ledger, (tracker, display))
+                ahead = LoadedAhead([part.model for part in job.space.spaces])
+                conductor = _conductor(job, ledger, (tracker, display, ahead))
                 tracker.prepare()
             with connection(job, conductor, display) as cluster:
                 cluster, plan = planned(job, conductor, cluster)

@@ -56,6 +56,15 @@ class Plot:
     png: bytes
 
 
+def load_plots() -> None:
+    """Import what draws, and look through the fonts: the first plot need not."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+
+    _installed_fonts()
+
+
 class Sheet:
     """A figure in the making; every text that a user controls goes through ``label``."""
 

@@ -150,8 +150,21 @@ def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
     try:
         yield _describe(compute, context.dashboard_url or "", own=True)
     finally:
+        _end_autoscaler()
         ray.shutdown()
         handlers.put_back()
+
+
+def _end_autoscaler() -> None:
+    """End the autoscaler of an own local Ray, which has nothing to scale.
+
+    Ray ends it after the process that it wants to report its end to, and so waits for it a second in vain.
+    """
+    import ray
+
+    node = getattr(ray._private.worker, "_global_node", None)
+    for found in getattr(node, "all_processes", {}).get("monitor", ()):
+        found.process.kill()
 
 
 def _check_same(address: str | None, connected_to: str) -> None:

@@ -73,12 +73,31 @@ def process_left_alone() -> Iterator[None]:
     """Run Tune inside: afterwards its settings and its signal handler are gone."""
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGUSR1) if main else None
-    with environment(_TUNE):
+    with environment(_TUNE), _callbacks_not_counted():
         try:
             yield
         finally:
             if main:
                 signal.signal(signal.SIGUSR1, handler)
+
+
+@contextlib.contextmanager
+def _callbacks_not_counted() -> Iterator[None]:
+    """Run Tune inside without its count of callbacks for telemetry.
+
+    Telemetry is off, but to count, Tune imports MLflow and whatever else it can log to: most of a second.
+    """
+    from ray.air._internal import usage
+
+    counted = getattr(usage, "tag_callbacks", None)
+    if counted is None:  # another version of Ray
+        yield
+        return
+    usage.tag_callbacks = lambda callbacks: False
+    try:
+        yield
+    finally:
+        usage.tag_callbacks = counted
 
 
 def _set(values: dict[str, str | None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,12 +11,31 @@ import numpy as np
 import pytest
 
 from raysearch.errors import InterruptedStudyError
+from raysearch.flow.ahead import LoadedAhead
 from raysearch.flow.closing import _nothing
 from raysearch.flow.evaluating import blocks_in_time, blocks_of
 from raysearch.flow.study import to_json
 from raysearch.records import Comparison, DataQuality, DatasetFacts, Evaluation, Interval, StudyResult
 from raysearch.tracking.notes import note_at_end
 from raysearch.tracking.tracker import StudyInfo
+
+
+def test_what_closing_needs_is_loaded_once_with_the_first_trial_and_no_error_is_lost_in_it(monkeypatch):
+    loaded, done = [], threading.Event()
+
+    def get_model(name):
+        loaded.append(name)
+        raise ImportError(name)
+
+    monkeypatch.setattr("raysearch.flow.ahead.get_model", get_model)
+    monkeypatch.setattr("raysearch.flow.ahead.load_plots", done.set)
+    ahead = LoadedAhead(["lightgbm", "xgboost"])
+    ahead.trial_started(0, "a", "lightgbm", {})
+    assert not loaded
+    ahead.trial_ended(_ended("finished")[0])
+    ahead.trial_ended(_ended("finished")[0])
+    assert done.wait(10)
+    assert loaded == ["lightgbm", "xgboost"]
 
 
 def test_blocks_in_time_by_hand():

@@ -44,6 +44,7 @@ def main(place, what):
     deadline = time.monotonic() + 12
     study = search(place, limits(None, deadline_s=deadline), 100)
     print(f"halted {study.conductor.stopped_by} {time.monotonic() - deadline:.2f}", flush=True)
+    print(f"loaded {'mlflow' in sys.modules}", flush=True)
 
 
 if __name__ == "__main__":

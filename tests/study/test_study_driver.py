@@ -127,6 +127,7 @@ def test_an_own_ray_is_left_at_once_when_time_is_up_and_at_an_interrupt(tmp_path
         _, why, late = until(driver, "halted")
         assert why == "time"
         assert float(late) < 8
+        assert until(driver, "loaded") == ["loaded", "False"]  # nothing was asked to be recorded
         driver.wait(20)
     finally:
         driver.kill()
