@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raysearch.config_kinds import coerce
 from raysearch.config_layers import given_flags, overlay, parse_settings, read_file, read_layer
 from raysearch.config_rules import (
     ENGINES,
@@ -20,7 +21,6 @@ from raysearch.config_rules import (
     TRANSFORMS,
     check_levels,
     check_values,
-    coerce,
     is_study_name,
     window_steps,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raysearch.addresses import hide_secrets
-from raysearch.config_rules import wanted_kind
+from raysearch.config_kinds import wanted_kind
 from raysearch.errors import Problems, listing, nearest
 from raysearch.shipped import shipped
 from raysearch.yaml_text import YamlError, read_yaml

@@ -1,16 +1,13 @@
-"""What is right for each setting: its kind, and the values that make sense, alone and together."""
+"""The values of settings that make sense, alone and together."""
 
 from __future__ import annotations
 
-import math
 import os
-import reprlib
-import types
-import typing
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from raysearch.addresses import hide_secrets
+from raysearch.config_kinds import told_value
 from raysearch.errors import Problems, listing, nearest
 from raysearch.objectives import parse_objectives, unmet
 from raysearch.pareto import parse_pick
@@ -29,61 +26,7 @@ CALIBRATIONS = ("auto", "marginal", "steady", "width", "group", "time", "none")
 ENGINES = ("ray", "inline")
 LEDGER_VARIABLE = "RAYSEARCH_LEDGER"  # the ledger's address, where it must not be kept or shown
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 _NAME_BYTES = 150  # file systems allow 255; endings and temporary names are added
-
-
-def wanted_kind(annotation: Any) -> Any:
-    """Return the annotated kind without its ``None``."""
-    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
-    return next(option for option in options if option is not type(None))
-
-
-def coerce(name: str, value: Any, annotation: Any, problems: Problems) -> Any:
-    """Return ``value`` as the annotated kind, or note what would be right."""
-    if value is None and isinstance(annotation, types.UnionType):
-        return None
-    value = value.item() if hasattr(value, "dtype") and not getattr(value, "ndim", 1) else value  # numpy's
-    wanted = wanted_kind(annotation)
-    if typing.get_origin(wanted) is tuple:
-        inner = typing.get_args(wanted)[0]
-        if inner in (float, int) and isinstance(value, str):
-            value = [_number(word) for word in value.split(",")]  # --set search.levels=0.1,0.5,0.9
-        items = value if isinstance(value, list | tuple) else [value]
-        return tuple(coerce(name, item, inner, problems) for item in items)
-    if typing.get_origin(wanted) is Mapping:
-        return _coerce_mapping(name, value, typing.get_args(wanted)[1], problems)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if wanted is bool and isinstance(value, bool):
-        return value
-    if wanted is int and number and math.isfinite(value) and value == int(value):
-        return int(value)
-    if wanted is float and number and math.isfinite(value):
-        return float(value)
-    if wanted is str and (number or isinstance(value, str)):
-        return str(value)
-    hint = "; put it in quotes" if wanted is str and value is not None else ""
-    problems.add(f"{name}: got {_told(value)}, must be {_WORDS[wanted]}{hint}")
-    return None
-
-
-def _coerce_mapping(name: str, value: Any, annotation: Any, problems: Problems) -> dict[str, Any]:
-    if not isinstance(value, Mapping | None):
-        problems.add(f"{name}: got {_told(value)}, must be columns with their values, e.g. {{price: -1}}")
-        return {}
-    given = {coerce(name, key, str, problems): item for key, item in (value or {}).items()}
-    return {key: coerce(f"{name}.{key}", item, annotation, problems) for key, item in given.items()}
-
-
-def _number(word: str) -> Any:
-    try:
-        return float(word)
-    except ValueError:
-        return word.strip()
-
-
-def _told(value: Any) -> str:
-    return reprlib.repr(value)  # cut to a line: YAML can hold anything
 
 
 def check_values(config: Config, problems: Problems, in_memory: bool) -> None:
@@ -108,7 +51,7 @@ def check_values(config: Config, problems: Problems, in_memory: bool) -> None:
 def _check_study(study: StudyConfig, problems: Problems) -> None:
     if study.name is not None and not is_study_name(study.name):
         problems.add(
-            f"study.name: got {_told(study.name)}, must be 1 to 100 letters, digits, '-', '_' or '.', "
+            f"study.name: got {told_value(study.name)}, must be 1 to 100 letters, digits, '-', '_' or '.', "
             "beginning with a letter or digit"
         )
     if not study.home:
@@ -134,7 +77,9 @@ def is_study_name(name: str) -> bool:
 
 def _check_choice(name: str, value: str, known: Sequence[str], problems: Problems) -> None:
     if value not in known:
-        problems.add(f"{name}: got {_told(value)}, must be one of {listing(known)}{nearest(value, known)}")
+        problems.add(
+            f"{name}: got {told_value(value)}, must be one of {listing(known)}{nearest(value, known)}"
+        )
 
 
 def _check_compute(compute: ComputeConfig, model: str, problems: Problems) -> None:
@@ -234,7 +179,7 @@ def _check_window(config: Config, problems: Problems) -> None:
     if split.window not in WINDOWS and not window_steps(split.window):
         near = nearest(split.window, WINDOWS)
         told = f"must be one of {listing(WINDOWS)}, or a number of time steps, e.g. 365{near}"
-        problems.add(f"split.window: got {_told(split.window)}, {told}")
+        problems.add(f"split.window: got {told_value(split.window)}, {told}")
     if split.embargo < 0:
         problems.add(f"split.embargo: got {split.embargo}, must not be negative")
     if split.window == "both" and split.cv == 1:
@@ -285,8 +230,8 @@ def _check_objective(search: SearchConfig, problems: Problems) -> None:
         return
     if len(objectives) == 1:
         problems.add(
-            f"search.pick: got {_told(search.pick)}, but a single objective has a best trial; give several, "
-            "e.g. --objective pinball,coverage_gap"
+            f"search.pick: got {told_value(search.pick)}, but a single objective has a best trial; give "
+            "several, e.g. --objective pinball,coverage_gap"
         )
         return
     try:

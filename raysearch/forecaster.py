@@ -17,12 +17,11 @@ import pyarrow as pa
 from raysearch.calibration import KINDS, Calibrator, Groups, calibrate, shortages
 from raysearch.data import Encoder, Transform, read_table
 from raysearch.data.encode import ABSENT
-from raysearch.data.groups import as_known, group_names
 from raysearch.data.series import Series
 from raysearch.data.series_ahead import FUTURE, HISTORY, rows_ahead
-from raysearch.data.values import as_numbers, decode, kind_of
 from raysearch.errors import DataError, listing
 from raysearch.forecaster_files import Member, damaged, read_directory, read_members, write_directory
+from raysearch.forecaster_rows import anchor_of, groups_of, target_of, weights_of
 from raysearch.metrics import Array, level_name
 from raysearch.models import Frame, get_model, located_importance
 
@@ -148,7 +147,7 @@ class Forecaster:
 
     def _finished(self, table: pa.Table, extended: pa.Table) -> tuple[Array, tuple[str, ...]]:
         raw, anchor, notes = self._raw_of(table, extended)
-        groups, told = self._groups(table)
+        groups, told = groups_of(table, self.group, self.calibrator)
         return self.finish(raw, anchor, groups), (*notes, *told)
 
     def _with_past(self, table: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
@@ -184,7 +183,7 @@ class Forecaster:
 
         table = read_table(data, role="calibration rows", least_columns=1)
         raw, anchor, _ = self._raw_of(table, self._with_past(table)[0])
-        y = self._target_of(table)
+        y = target_of(table, self.target)
         z = self.transform.standardise(self.transform.forward(y, anchor))
         known = np.isfinite(z) & np.isfinite(raw).all(axis=1)
         if not known.any():
@@ -192,11 +191,11 @@ class Forecaster:
         kind = kind or self.calibrator.kind
         if kind not in KINDS:
             raise DataError(f"calibration: got {kind!r}, must be one of {listing(KINDS)}")
-        groups = self._groups(table, asked=True)[0] if kind == "group" else None
+        groups = groups_of(table, self.group, self.calibrator, asked=True)[0] if kind == "group" else None
         if kind == "group" and groups is None:
             why = f"column {self.group!r} is missing" if self.group else "the model knows of no groups"
             raise DataError(f"calibration rows: {why}; kind='marginal' needs none")
-        weights = self._weights_of(table, known)
+        weights = weights_of(table, self.weight, known)
         if weights is not None:  # rows that do not count say nothing
             counts = weights > 0
             known[known], weights = counts, weights[counts]
@@ -208,73 +207,12 @@ class Forecaster:
 
     def _raw_of(self, table: pa.Table, extended: pa.Table) -> tuple[Array, Array | None, tuple[str, ...]]:
         encoded = self.encoder.transform(extended)
-        anchor, notes = self._anchor(extended)
+        anchor, notes = anchor_of(extended, self.transform)
         raw = self.raw(Frame(encoded.features, self.encoder.categorical))
         return raw, anchor, (*encoded.warnings, *notes)
 
     def _made(self, name: str) -> bool:
         return self.series is not None and name in self.series.names
-
-    def _target_of(self, table: pa.Table) -> Array:
-        if self.target not in table.column_names:
-            raise DataError(
-                f"calibration rows: column {self.target!r}, the target, is missing "
-                f"(columns: {listing(table.column_names)})"
-            )
-        return np.array(as_numbers(decode(table.column(self.target))).values, dtype=np.float64)
-
-    def _weights_of(self, table: pa.Table, rows: Any) -> Array | None:
-        """Return how much each of ``rows`` (a mask) counts, where the model has row weights."""
-        if self.weight is None:
-            return None
-        if self.weight not in table.column_names:
-            raise DataError(f"calibration rows: column {self.weight!r}, the row weights, is missing")
-        weights = np.array(as_numbers(decode(table.column(self.weight))).values, dtype=np.float64)[rows]
-        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-            raise DataError(
-                f"calibration rows: column {self.weight!r} must hold weights of 0 or more in every row, "
-                "some above 0"
-            )
-        return np.asarray(weights / weights[weights > 0].mean())
-
-    def _groups(self, table: pa.Table, *, asked: bool = False) -> tuple[Any, tuple[str, ...]]:
-        """Return the group of each row [rows], where it matters, and a warning where the column is missing.
-
-        Args:
-            asked: it matters also where the calibrator tells no groups apart.
-        """
-        if self.group is None:
-            return None, ()
-        if self.group not in table.column_names:
-            told = f"column {self.group!r} is missing: all rows are calibrated alike"
-            return None, (told,)
-        if not asked and not self.calibrator.by_group:
-            return None, ()
-        return as_known(group_names(table, self.group), [*self.calibrator.by_group]), ()
-
-    def _anchor(self, table: pa.Table) -> tuple[Array | None, tuple[str, ...]]:
-        """Return the anchor [rows], NaN where growth cannot be relative to it, and a warning on such rows."""
-        name = self.transform.anchor
-        if name is None:
-            return None, ()
-        at = table.schema.get_all_field_indices(name)
-        if not at:
-            raise DataError(
-                f"rows to predict: column {name!r} is missing; the model predicts growth relative to it "
-                f"(columns: {listing(table.column_names)})"
-            )
-        array = decode(table.column(at[0]))
-        kind = kind_of(array.type)
-        read = as_numbers(array)
-        if kind not in ("number", "boolean", "category", "empty") or (kind == "category" and read.failed):
-            raise DataError(f"rows to predict: column {name!r} must hold numbers, got {array.type}")
-        values = np.array(read.values, dtype=np.float64)
-        growth = self.transform.kind == "log"
-        unusable = ~(np.isfinite(values) & ((values > 0) | (not growth)))
-        values[unusable] = np.nan
-        lack = "missing or not above 0" if growth else "missing"
-        told = f"{name!r}: {int(unusable.sum()):,} values are {lack}; no forecast for their rows"
-        return values, (told,) if unusable.any() else ()
 
     @cached_property
     def _predictors(self) -> tuple[Callable[[Frame], Array], ...]:

@@ -20,7 +20,7 @@ from raysearch.study.paths import StudyPaths
 
 # Ending Ray, ensemble, evaluation, report and record, measured on two cores: seconds, and up to how many rows
 # they grow with these.
-_CLOSING = ((4.0, 0), (2.5, 10_000), (3.5, 200_000))
+_CLOSING = ((3.5, 0), (1.5, 10_000), (5.0, 200_000))
 _ENDING_RAY_SHARE = 0.35  # of it, until the trials that run are given up, Ray has ended and trials are chosen
 _CELLS_A_THREAD = 20_000  # rows times features below which one more thread does not pay
 _REFIT_SHARE = 0.2  # of the time budget at most: beyond it the search's own model is kept

@@ -26,6 +26,7 @@ from raysearch.report.record import Section, record_sections
 from raysearch.report.scales import searched_in_logs
 from raysearch.report.sections_slices import group_scores, rival_sections, slice_sections
 from raysearch.report.slice_files import write_slices
+from raysearch.report.summary import summary
 from raysearch.report.tables import replacing
 from raysearch.report.verdict import verdict
 from raysearch.report.warm import warm_sections
@@ -39,7 +40,6 @@ from raysearch.report.wording import (
     number,
     percent,
     points,
-    summary,
 )
 
 

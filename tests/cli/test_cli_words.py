@@ -32,7 +32,7 @@ from raysearch.records import (
     StudyResult,
     TrialResult,
 )
-from raysearch.report.wording import coverage_sentence
+from raysearch.report.summary import coverage_sentence
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from raysearch.report.canvas import Sheet, name_ticks, number_ticks
 from raysearch.report.plots_forecast import choose_groups, group_coverage, reliability
 from raysearch.report.plots_search import _draw_best, history, parallel, slices
 from raysearch.report.scales import ranked, scales, scored, searched_in_logs
+from raysearch.report.summary import coverage_sentence
 from raysearch.report.tables import group_table, level_table, ranking
-from raysearch.report.wording import coverage_sentence, duration, number, shorten
+from raysearch.report.wording import duration, number, shorten
 
 
 @pytest.mark.parametrize(
