@@ -67,6 +67,7 @@ def predicted(boosters: list[lgb.Booster], x: pd.DataFrame) -> np.ndarray:
 def optimise(job: dict, journal: str, trials: int, seed: int) -> None:
     x, y, _, held = encoded(job["table"])
     levels = job["levels"]
+    many = any(x[name].nunique() > 30 for name in x.columns[x.dtypes == "category"])
 
     def objective(trial: optuna.Trial) -> float:
         params = {
@@ -76,7 +77,10 @@ def optimise(job: dict, journal: str, trials: int, seed: int) -> None:
             "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
             "num_boost_round": trial.suggest_int("num_boost_round", 50, 500),
             "extra_trees": trial.suggest_categorical("extra_trees", [False, True]),
+            "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 5, 300, log=True),
         }
+        if many:
+            params["cat_smooth"] = trial.suggest_float("cat_smooth", 5, 2000, log=True)
         error = y[held, None] - predicted(fitted(params, x[~held], y[~held], levels), x[held])
         return float(np.maximum(np.array(levels) * error, (np.array(levels) - 1) * error).mean())
 

@@ -26,7 +26,7 @@ from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_
 from raysearch.flow.study import Study
 from raysearch.flow.warm import kept_start, look_back, plain_start, warm_start
 from raysearch.logs import chatter_to
-from raysearch.models import LINEAR, LOCATION, SEEN_ONLY
+from raysearch.models import CAT_SMOOTH, LINEAR, LOCATION, MANY_CATEGORIES, SEEN_ONLY
 from raysearch.space import SearchSpace, load_space, parse_space, without_choice, without_value
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor, Watcher
@@ -82,6 +82,9 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
         space = without_choice(space, SEEN_ONLY)
     if not config.by_time:
         space = without_value(space, LOCATION, LINEAR)
+    few = all(len(plan.categories) <= MANY_CATEGORIES for plan in dataset.encoder.plans)
+    if few and config.search.space is None:
+        space = without_choice(space, CAT_SMOOTH)
     with clock.watch.part("warm start"):
         warm = warm_start(config, space, dataset, reader, display)
     about = home.create(

@@ -20,12 +20,24 @@ from raysearch.models.location import (
     with_location,
 )
 from raysearch.models.protocol import Fit, FitSettings, Frame, Known, QuantileModel, join
-from raysearch.models.tunables import LINEAR, LOCATION, MODEL_NAMES, SEEN_ONLY, TUNABLE, Tunable, adds_up
+from raysearch.models.tunables import (
+    CAT_SMOOTH,
+    LINEAR,
+    LOCATION,
+    MANY_CATEGORIES,
+    MODEL_NAMES,
+    SEEN_ONLY,
+    TUNABLE,
+    Tunable,
+    adds_up,
+)
 from raysearch.models.turns import FitInTurns
 
 __all__ = [
+    "CAT_SMOOTH",
     "LINEAR",
     "LOCATION",
+    "MANY_CATEGORIES",
     "MODEL_NAMES",
     "SEEN_ONLY",
     "TUNABLE",

@@ -12,13 +12,14 @@ import numpy as np
 
 from raysearch.metrics import Array
 from raysearch.models.protocol import MEAN_ROUNDS, SMALL_LEAVES, FitSettings, Frame, Known
-from raysearch.models.tunables import OWN, TUNABLE, adds_up
+from raysearch.models.tunables import CAT_SMOOTH, OWN, TUNABLE, adds_up
 
 # A dataset binned under other values of these would be used silently or refused.
 _BINNING = TUNABLE["lightgbm"].binning
 _ROUNDS = TUNABLE["lightgbm"].rounds
 _FILE = "level_{:03d}.txt"
 _SMALL_ROWS = 30_000  # below, histograms by row are the faster ones
+_CAREFUL_ROWS = 300.0  # of a category, below which a careful mean does not tell it apart
 _MEAN = {  # learns quickly, and alike on small and large tables
     "objective": "regression",
     "metric": "rmse",
@@ -204,12 +205,20 @@ class LightGBM:
         return total
 
     def fit_mean(
-        self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings, *, small: bool
+        self,
+        rows: Known,
+        ahead: tuple[Frame, Array],
+        settings: FitSettings,
+        *,
+        small: bool,
+        careful: bool = False,
     ) -> tuple[dict[str, bytes], float]:
         frame, z, weights = rows
         params = {**_base_params(settings, frame.rows), **_MEAN, "num_threads": settings.threads}
         if small:
             params["num_leaves"] = SMALL_LEAVES
+        if careful:
+            params[CAT_SMOOTH] = _CAREFUL_ROWS
         if settings.monotone:
             params["monotone_constraints"] = list(settings.monotone)
         codes = [i for i, categorical in enumerate(frame.categorical) if categorical]

@@ -23,7 +23,7 @@ import numpy as np
 from raysearch.metrics import Array
 from raysearch.models.linear import LINEAR_FILE, fit_linear, load_linear
 from raysearch.models.protocol import Fit, FitSettings, Frame, QuantileModel, join
-from raysearch.models.tunables import LINEAR, LOCATION
+from raysearch.models.tunables import LINEAR, LOCATION, MANY_CATEGORIES
 
 TREES = "trees"
 _STRETCHES, _OF_MANY = 4, 2
@@ -46,6 +46,28 @@ class Location:
     files: Mapping[str, bytes]
     learnt: Array
     watched: Array
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a mean is learnt, see ``QuantileModel.fit_mean``."""
+
+    small: bool = False
+    careful: bool = False
+
+
+def _kinds(frame: Frame) -> list[_Kind]:
+    """Return the ways to learn a mean that the first stretch chooses from."""
+    kinds = [_Kind(), _Kind(small=True)]
+    return [*kinds, _Kind(careful=True)] if most_categories(frame) > MANY_CATEGORIES else kinds
+
+
+def most_categories(frame: Frame) -> int:
+    """Return how many categories there are in the column of most, 0 where none is categorical."""
+    import pyarrow.compute as pc
+
+    columns = [frame.features.column(i) for i, categorical in enumerate(frame.categorical) if categorical]
+    return max((len(pc.drop_null(pc.unique(column))) for column in columns), default=0)
 
 
 def location_kind(params: Mapping[str, Any]) -> str:
@@ -88,7 +110,7 @@ def locate(
     many = frame.rows > _MANY_ROWS
     stretches = _OF_MANY if many else _STRETCHES
     edges = np.linspace(0, frame.rows, stretches + 1).astype(int).tolist()
-    sizes = [False] if many else [False, True]  # whether trees are small: those to choose from
+    kinds = [_Kind()] if many else _kinds(frame)  # those to choose from
     for i, (start, stop) in enumerate(pairwise(edges)):
         others = [part for part in ((0, start), (stop, frame.rows)) if part[0] < part[1]]
 
@@ -98,9 +120,12 @@ def locate(
         rows = join([frame.slice(*part) for part in others])
         known = (rows, of_others(z), None if weights is None else of_others(weights))
         ahead = (frame.slice(start, stop), z[start:stop])
-        tried = {small: model.fit_mean(known, ahead, settings, small=small) for small in sizes}
-        sizes = [min(tried, key=lambda small: tried[small][1])]
-        own, _ = tried[sizes[0]]
+        tried = {
+            kind: model.fit_mean(known, ahead, settings, small=kind.small, careful=kind.careful)
+            for kind in kinds
+        }
+        kinds = [min(tried, key=lambda kind: tried[kind][1])]
+        own, _ = tried[kinds[0]]
         predict = model.load_mean(own)
         learnt[start:stop] = predict(frame.slice(start, stop))
         said += predict(watched) / stretches

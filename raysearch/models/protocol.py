@@ -155,12 +155,19 @@ class QuantileModel(Protocol):
         """Return the total gain of each feature column over all levels, [columns]."""
 
     def fit_mean(
-        self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings, *, small: bool
+        self,
+        rows: Known,
+        ahead: tuple[Frame, Array],
+        settings: FitSettings,
+        *,
+        small: bool,
+        careful: bool = False,
     ) -> tuple[dict[str, bytes], float]:
         """Learn the mean by least squares, as many rounds as serve rows ``ahead`` with their target best.
 
         Args:
             small: with trees of few leaves, which serve where features add up.
+            careful: categories of few rows are not told apart, which serves where a column has many.
 
         Returns:
             The boosters by file name, and their root mean squared error on the rows ahead.

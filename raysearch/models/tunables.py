@@ -10,6 +10,8 @@ MODEL_NAMES = ("lightgbm", "xgboost")
 LOCATION = "location"  # quantiles are learnt around a mean learnt by least squares: of trees, or LINEAR
 LINEAR = "linear"
 SEEN_ONLY = "seen_only"  # features whose later values are none of the earlier ones are left out
+CAT_SMOOTH = "cat_smooth"  # LightGBM's: rows below which a category of a column with many is not told apart
+MANY_CATEGORIES = 30  # of a column, beyond which boosters tend to learn single ones by heart
 OWN = (LOCATION, SEEN_ONLY)  # raysearch's own switches, which no library is given
 
 

@@ -14,6 +14,7 @@ from raysearch.metrics import Array
 from raysearch.models.protocol import MEAN_ROUNDS, SMALL_LEAVES, FitSettings, Frame, Known
 from raysearch.models.tunables import OWN, TUNABLE
 
+_CAREFUL_ROWS = 50  # of a leaf, at least, of a careful mean
 _FILE = "model.ubj"
 _ROUNDS = TUNABLE["xgboost"].rounds
 
@@ -142,7 +143,13 @@ class XGBoost:
         return total
 
     def fit_mean(
-        self, rows: Known, ahead: tuple[Frame, Array], settings: FitSettings, *, small: bool
+        self,
+        rows: Known,
+        ahead: tuple[Frame, Array],
+        settings: FitSettings,
+        *,
+        small: bool,
+        careful: bool = False,
     ) -> tuple[dict[str, bytes], float]:
         frame, z, weights = rows
         rounds, patience = MEAN_ROUNDS[small]
@@ -158,6 +165,7 @@ class XGBoost:
                 "device": "cuda" if settings.gpu else "cpu",
                 "learning_rate": 0.1,
                 **({"max_depth": SMALL_LEAVES.bit_length() - 1} if small else {}),
+                **({"min_child_weight": _CAREFUL_ROWS} if careful else {}),
                 "subsample": 0.8,
                 "colsample_bytree": 0.6,
                 "nthread": settings.threads,
