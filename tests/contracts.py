@@ -23,6 +23,7 @@ from raysearch.models import (
     located_importance,
     with_location,
 )
+from raysearch.models.location import most_categories
 from raysearch.space import load_space
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -311,9 +312,9 @@ class ModelContract:
         ways = []
 
         class Watched(type(self.model)):
-            def fit_mean(self, rows, ahead, settings, *, small):
-                files, loss = super().fit_mean(rows, ahead, settings, small=small)
-                ways.append((small, loss))
+            def fit_mean(self, rows, ahead, settings, **how):
+                files, loss = super().fit_mean(rows, ahead, settings, **how)
+                ways.append((how["small"], loss))
                 return files, loss
 
         locate(Watched(), frame, x.sum(axis=0) + rng.normal(size=3000), frame.slice(0, 1), SETTINGS)
@@ -323,6 +324,28 @@ class ModelContract:
         ways.clear()
         locate(Watched(), frame, x.sum(axis=0), frame.slice(0, 1), SETTINGS)
         assert [small for small, _ in ways] == [False, False]
+
+    @pytest.mark.parametrize(("categories", "tried"), [(30, 2), (100, 3)])
+    def test_the_first_stretch_tells_whether_many_categories_are_told_apart(self, categories, tried):
+        rng = np.random.default_rng(0)
+        x, codes = rng.normal(size=4000).astype(np.float32), np.arange(4000) % categories
+        frame = Frame(pa.table({"f0": x, "f1": rng.permutation(codes).astype(np.float32)}), (False, True))
+        ways = []
+
+        class Watched(type(self.model)):
+            def fit_mean(self, rows, ahead, settings, **how):
+                files, loss = super().fit_mean(rows, ahead, settings, **how)
+                ways.append((how["careful"], loss))
+                return files, loss
+
+        gaps = np.where(np.arange(4000) % 50 == 7, np.nan, frame.features["f1"].to_numpy())
+        frame = Frame(frame.features.set_column(1, "f1", pa.array(gaps, pa.float32())), (False, True))
+        locate(Watched(), frame, x + rng.normal(size=4000), frame.slice(0, 1), SETTINGS)
+        assert most_categories(frame) == categories, "missing is no category"
+        assert [careful for careful, _ in ways[:tried]] == [False, False, True][:tried]
+        assert len(ways) == tried + 3
+        if tried == 3:
+            assert ways[2][1] < ways[0][1], "categories that tell nothing are not learnt by heart"
 
     def test_a_location_is_learnt_by_models_that_have_not_seen_the_row(self):
         frame, y = make_frame(400)

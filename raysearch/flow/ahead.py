@@ -35,7 +35,13 @@ class LoadedAhead:
         """Begin to import, once."""
         if not self._begun:
             self._begun = True
-            self._thread.start()
+            with contextlib.suppress(RuntimeError):  # no more threads: then it is loaded where it is used
+                self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until what was begun is loaded: two threads that import one package can get half of it."""
+        if self._thread.ident is not None:
+            self._thread.join()
 
 
 def _load(models: Sequence[str]) -> None:

@@ -23,11 +23,11 @@ from raysearch.flow.older import as_begun
 from raysearch.flow.places import complete, knock, to_keep, with_ledger
 from raysearch.flow.searching import connection, planned, search
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
+from raysearch.flow.space import suited
 from raysearch.flow.study import Study
 from raysearch.flow.warm import kept_start, look_back, plain_start, warm_start
 from raysearch.logs import chatter_to
-from raysearch.models import CAT_SMOOTH, LINEAR, LOCATION, MANY_CATEGORIES, SEEN_ONLY
-from raysearch.space import SearchSpace, load_space, parse_space, without_choice, without_value
+from raysearch.space import SearchSpace, load_space, parse_space
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor, Watcher
 from raysearch.study.home import Home
@@ -78,13 +78,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     # What was decided here, by size and by time, stays when the study is gone on with.
     config = config.replace("split", cv=dataset.cv)
     config = config.replace("search", calibrate=config.calibration)
-    if not dataset.unseen:
-        space = without_choice(space, SEEN_ONLY)
-    if not config.by_time:
-        space = without_value(space, LOCATION, LINEAR)
-    few = all(len(plan.categories) <= MANY_CATEGORIES for plan in dataset.encoder.plans)
-    if few and config.search.space is None:
-        space = without_choice(space, CAT_SMOOTH)
+    space = suited(config, space, dataset)
     with clock.watch.part("warm start"):
         warm = warm_start(config, space, dataset, reader, display)
     about = home.create(
@@ -192,7 +186,8 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                 ledger = _open_ledger(job)
                 check_pick(job, ledger.results)
                 ahead = LoadedAhead([part.model for part in job.space.spaces])
-                conductor = _conductor(job, ledger, (tracker, display, ahead))
+                here = job.config.compute.engine == "inline"  # where trials run, this process has no time
+                conductor = _conductor(job, ledger, (tracker, display) if here else (tracker, display, ahead))
                 tracker.prepare()
             with connection(job, conductor, display) as cluster:
                 cluster, plan = planned(job, conductor, cluster)
@@ -208,6 +203,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                     search(job, conductor, ledger, plan.recipe, cluster)
                 display.search_ends("pick" if job.picks_only else conductor.stopped_by)
                 conductor.watch.add("tracking", tracker.spent_s)
+            ahead.wait()
             study, status = close_study(job, conductor, ledger, tracker, display)
         except (KeyboardInterrupt, InterruptedStudyError) as error:
             tracker.study_ended("KILLED", None, (), None, None)

@@ -10,11 +10,13 @@ from typing import Any
 from raysearch.history.likeness import CUT_OFF, distance
 from raysearch.history.points import is_new, space_digest
 from raysearch.history.record import MetaFeatures, PastPoint, PastStudy
+from raysearch.models import CAT_SMOOTH, SEEN_ONLY, TUNABLE
 from raysearch.records import WarmPoint, WarmStart
 from raysearch.space import SearchSpace
 
 _SHARE = 10  # one of so many trials may try a point of an earlier study
 _IN_TIME = 3  # points of a search that time ends: how many trials it will have is not known
+_OF_SOME_TABLES = (CAT_SMOOTH, SEEN_ONLY)
 _DIGITS = 10  # by which levels are told apart
 
 
@@ -42,7 +44,21 @@ class Here:
         own = {part.model: dict(part.fixed) for part in self.space.spaces}
         if point.ratio >= 1 or own.get(point.model) != past.fixed.get(point.model):
             return None
-        return self.space.point(point.model, point.params)
+        return self.space.point(point.model, self._completed(point))
+
+    def _completed(self, point: PastPoint) -> dict[str, Any]:
+        """Return a point's parameters with the library's defaults, which it ran with, where it has none.
+
+        Without those that serve other tables only, and that this space may lack for that.
+        """
+        space = next((part for part in self.space.spaces if part.model == point.model), None)
+        if space is None:
+            return dict(point.params)
+        known = {parameter.name for parameter in space.parameters if not parameter.when}
+        defaults = TUNABLE[point.model].defaults
+        missing = {name: defaults[name] for name in known - set(point.params) if name in defaults}
+        own = {k: v for k, v in point.params.items() if k in known or k not in _OF_SOME_TABLES}
+        return {**missing, **own}
 
 
 def most_points(trials: int | None, time_budget_s: float | None) -> int:

@@ -22,6 +22,7 @@ from raysearch.models.location import (
 from raysearch.models.protocol import Fit, FitSettings, Frame, Known, QuantileModel, join
 from raysearch.models.tunables import (
     CAT_SMOOTH,
+    LEAF_ROWS,
     LINEAR,
     LOCATION,
     MANY_CATEGORIES,
@@ -35,6 +36,7 @@ from raysearch.models.turns import FitInTurns
 
 __all__ = [
     "CAT_SMOOTH",
+    "LEAF_ROWS",
     "LINEAR",
     "LOCATION",
     "MANY_CATEGORIES",

@@ -5,7 +5,8 @@ far fewer trees find the middle of a target. The training rows are cut into stre
 model of the others says of a stretch is subtracted from its targets, and is one more feature, with which
 quantiles can widen or narrow (stacked generalisation, Wolpert 1992). Rows that are not trained on get the
 models' mean. Trees of few leaves find what features add up to, trees of many how they act together: the first
-stretch tells which of the two serve this table (a large one gets two stretches, and trees of many leaves).
+stretch tells which of the two serve this table, and where a column has many categories, whether these are
+told apart with care (a large table gets two stretches, and trees of many leaves).
 Or the location is linear (see ``linear``), and what it says of a training row leaves out that row alone.
 """
 
@@ -64,10 +65,8 @@ def _kinds(frame: Frame) -> list[_Kind]:
 
 def most_categories(frame: Frame) -> int:
     """Return how many categories there are in the column of most, 0 where none is categorical."""
-    import pyarrow.compute as pc
-
-    columns = [frame.features.column(i) for i, categorical in enumerate(frame.categorical) if categorical]
-    return max((len(pc.drop_null(pc.unique(column))) for column in columns), default=0)
+    codes = [frame.features.column(i).to_numpy() for i, known in enumerate(frame.categorical) if known]
+    return max((len(np.unique(column[~np.isnan(column)])) for column in codes), default=0)
 
 
 def location_kind(params: Mapping[str, Any]) -> str:

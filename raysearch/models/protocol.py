@@ -167,7 +167,8 @@ class QuantileModel(Protocol):
 
         Args:
             small: with trees of few leaves, which serve where features add up.
-            careful: categories of few rows are not told apart, which serves where a column has many.
+            careful: few rows are not told apart by what is a category of theirs alone, which serves where a
+                column has many.
 
         Returns:
             The boosters by file name, and their root mean squared error on the rows ahead.

@@ -12,6 +12,7 @@ LINEAR = "linear"
 SEEN_ONLY = "seen_only"  # features whose later values are none of the earlier ones are left out
 CAT_SMOOTH = "cat_smooth"  # LightGBM's: rows below which a category of a column with many is not told apart
 MANY_CATEGORIES = 30  # of a column, beyond which boosters tend to learn single ones by heart
+LEAF_ROWS = ("min_data_in_leaf", "min_child_weight")  # LightGBM's and XGBoost's: rows in a leaf, at least
 OWN = (LOCATION, SEEN_ONLY)  # raysearch's own switches, which no library is given
 
 

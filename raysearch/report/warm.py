@@ -21,7 +21,7 @@ def begin_words(start: WarmStart) -> str:
         return f"warm start: none has data like this ({told} with these levels and objectives)"
     alike = several(start.alike, "earlier study", "earlier studies")
     if not start.points:
-        return f"warm start: {alike} on data like this, none of their points helped there and is new here"
+        return f"warm start: {alike} on data like this, none with a point that helped there and is new here"
     return (
         f"warm start: {several(len(start.points), 'point')} of {_sources(start)} ({alike} on data like this)"
     )

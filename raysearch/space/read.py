@@ -52,6 +52,11 @@ def load_space(model: str, source: str | None = None) -> SearchSpace:
     return SearchSpace(tuple(by_model[name] for name in models))
 
 
+def is_shipped(source: str | None) -> bool:
+    """Say whether a space comes with raysearch, or is the user's own file. See ``load_space``."""
+    return source is None or not any(Path(part.strip()).is_file() for part in source.split(","))
+
+
 def _read_space(source: str, model: str | None) -> Space:
     path = Path(source)
     if not path.is_file():

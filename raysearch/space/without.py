@@ -1,4 +1,4 @@
-"""A space without what would change nothing in a study."""
+"""A space without what would change nothing in a study, or serve nobody."""
 
 from __future__ import annotations
 
@@ -20,6 +20,30 @@ def without_value(space: SearchSpace, name: str, value: Any) -> SearchSpace:
     nothing else wants it.
     """
     return SearchSpace(tuple(_without_value(part, name, value) for part in space.spaces))
+
+
+def with_most(space: SearchSpace, name: str, most: int) -> SearchSpace:
+    """Return the space with a parameter of at most ``most``, in its start points too.
+
+    Without the parameter where that is no range any more.
+    """
+    return SearchSpace(tuple(_with_most(part, name, most) for part in space.spaces))
+
+
+def _with_most(space: Space, name: str, most: int) -> Space:
+    found = next((p for p in space.parameters if p.name == name), None)
+    if found is None or found.kind == "choice" or found.high <= most:
+        return space
+    if found.low >= most:
+        return _without(space, name)
+    content = dict(space.content)
+    content["parameters"] = {**content["parameters"], name: {**content["parameters"][name], "high": most}}
+    if content.get("start"):
+        content["start"] = [
+            {key: min(value, most) if key == name else value for key, value in point.items()}
+            for point in content["start"]
+        ]
+    return parse_space(content)
 
 
 def _without_value(space: Space, name: str, value: Any) -> Space:

@@ -150,9 +150,11 @@ def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
     try:
         yield _describe(compute, context.dashboard_url or "", own=True)
     finally:
-        _end_autoscaler()
-        ray.shutdown()
-        handlers.put_back()
+        try:
+            _end_autoscaler()
+        finally:
+            ray.shutdown()
+            handlers.put_back()
 
 
 def _end_autoscaler() -> None:
@@ -160,11 +162,11 @@ def _end_autoscaler() -> None:
 
     Ray ends it after the process that it wants to report its end to, and so waits for it a second in vain.
     """
-    import ray
+    with contextlib.suppress(Exception):  # another version of Ray: then it waits
+        from ray._private import worker
 
-    node = getattr(ray._private.worker, "_global_node", None)
-    for found in getattr(node, "all_processes", {}).get("monitor", ()):
-        found.process.kill()
+        for monitor in getattr(worker._global_node, "all_processes", {}).get("monitor", ()):
+            monitor.process.kill()
 
 
 def _check_same(address: str | None, connected_to: str) -> None:

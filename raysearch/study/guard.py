@@ -87,17 +87,23 @@ def _callbacks_not_counted() -> Iterator[None]:
 
     Telemetry is off, but to count, Tune imports MLflow and whatever else it can log to: most of a second.
     """
-    from ray.air._internal import usage
+    try:
+        from ray.air._internal import usage
 
-    counted = getattr(usage, "tag_callbacks", None)
-    if counted is None:  # another version of Ray
+        counted = usage.tag_callbacks
+    except (ImportError, AttributeError):  # another version of Ray
         yield
         return
-    usage.tag_callbacks = lambda callbacks: False
+    usage.tag_callbacks = _no_callbacks
     try:
         yield
     finally:
-        usage.tag_callbacks = counted
+        if counted is not _no_callbacks:  # another study's, which puts back what it has found
+            usage.tag_callbacks = counted
+
+
+def _no_callbacks(callbacks: object) -> bool:
+    return False
 
 
 def _set(values: dict[str, str | None]) -> None:

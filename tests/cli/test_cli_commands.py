@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,20 @@ def test_version_and_help(invoke):
         assert told.exit_code == 0
         assert "--json" in told.stdout
         assert "[bold]" not in told.stdout
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["check", "--data", "missing.csv"], 1)])
+def test_the_process_ends_without_a_look_for_garbage_and_with_its_exit_code(place, words, code):
+    script = (
+        "import atexit, gc; from raysearch.__main__ import main\n"
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 0))\n"
+        "main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *words], cwd=place.root, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == code, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "False True"
 
 
 def test_check_tells_what_would_run_and_makes_nothing(place, invoke, told):

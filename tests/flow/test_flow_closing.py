@@ -34,8 +34,20 @@ def test_what_closing_needs_is_loaded_once_with_the_first_trial_and_no_error_is_
     assert not loaded
     ahead.trial_ended(_ended("finished")[0])
     ahead.trial_ended(_ended("finished")[0])
-    assert done.wait(10)
+    ahead.wait()
+    assert done.is_set()
     assert loaded == ["lightgbm", "xgboost"]
+    LoadedAhead([]).wait()  # where nothing was begun there is nothing to wait for
+
+
+def test_a_process_without_more_threads_searches_all_the_same(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    ahead = LoadedAhead(["lightgbm"])
+    ahead.trial_ended(_ended("finished")[0])
+    ahead.wait()
 
 
 def test_blocks_in_time_by_hand():

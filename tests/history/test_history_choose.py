@@ -98,12 +98,32 @@ def test_levels_are_the_same_to_ten_digits():
         point(num_leaves=65), point(num_leaves=8.0), point(num_leaves=True), point(learning_rate=0.31),
         point(boosting="goss"), point(extra_trees=1), point(max_bin=32), point(drop_rate=0.1),
         point(boosting="dart"), point(min_data_in_leaf=3), point(model="xgboost"), point(ratio=1.0),
-        PastPoint("lightgbm", {k: v for k, v in POINT.items() if k != "max_bin"}, 0.9),
     ],
 )  # fmt: skip
 def test_a_point_that_is_none_of_the_space_or_did_no_good_is_left_out(bad):
     start = choose(here(), [past("s", bad, point(num_leaves=20))], 3)
     assert [one["num_leaves"] for one in params(start)] == [20]
+
+
+def test_a_point_from_before_a_parameter_was_searched_has_the_library_s_default():
+    space = parse_space(
+        {
+            "model": "lightgbm",
+            "parameters": {"num_leaves": {"low": 4, "high": 90}, "min_data_in_leaf": {"low": 5, "high": 300}},
+        }
+    )
+    start = choose(
+        here(SearchSpace((space,))), [past("old", PastPoint("lightgbm", {"num_leaves": 8}, 0.9))], 2
+    )
+    assert params(start) == [{"num_leaves": 8, "min_data_in_leaf": 20}]
+
+
+def test_what_serves_other_tables_only_does_not_keep_a_point_away():
+    space = parse_space({"model": "lightgbm", "parameters": {"num_leaves": {"low": 4, "high": 90}}})
+    found = PastPoint("lightgbm", {"num_leaves": 8, "cat_smooth": 300.0}, 0.9)
+    assert params(choose(here(SearchSpace((space,))), [past("many", found)], 2)) == [{"num_leaves": 8}]
+    other = PastPoint("lightgbm", {"num_leaves": 8, "learning_rate": 0.2}, 0.9)
+    assert not params(choose(here(SearchSpace((space,))), [past("other", other)], 2))
 
 
 def test_a_branch_of_the_space_has_its_own_parameters():

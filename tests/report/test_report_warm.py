@@ -25,7 +25,7 @@ def test_what_a_search_begins_with():
     assert begin_words(WarmStart(note="why")) == "no warm start: why"
     assert "no earlier study with these levels" in begin_words(WarmStart())
     assert "none has data like this (7 earlier studies" in begin_words(WarmStart(7))
-    assert "1 earlier study on data like this, none of their points" in begin_words(WarmStart(7, 1))
+    assert "1 earlier study on data like this, none with a point" in begin_words(WarmStart(7, 1))
 
 
 @pytest.mark.parametrize(

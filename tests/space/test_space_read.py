@@ -16,6 +16,8 @@ NARROW = {
         "feature_fraction": ("float", 0.5, 1.0),
         "bagging_fraction": ("float", 0.5, 1.0),
         "num_boost_round": ("int", 50, 500),
+        "min_data_in_leaf": ("int", 5, 300),
+        "cat_smooth": ("float", 5, 2000),
         "location": ("choice", 0, 0),
         "seen_only": ("choice", 0, 0),
         "extra_trees": ("choice", 0, 0),
@@ -25,6 +27,7 @@ NARROW = {
         "learning_rate": ("float", 0.01, 0.3),
         "subsample": ("float", 0.5, 1.0),
         "colsample_bytree": ("float", 0.5, 1.0),
+        "min_child_weight": ("float", 1, 200),
         "n_estimators": ("int", 50, 500),
         "location": ("choice", 0, 0),
         "seen_only": ("choice", 0, 0),
@@ -49,7 +52,8 @@ def test_the_shipped_spaces_hold_exactly_what_is_promised(model):
     assert {p.name: (p.kind, p.low, p.high) for p in only.parameters} == NARROW[model]
     assert only.fixed == ({"bagging_freq": 1} if model == "lightgbm" else {})
     assert not any(p.when or p.step for p in only.parameters)
-    assert [p.name for p in only.parameters if p.log] == ["learning_rate"]
+    in_logs = {"learning_rate", "min_data_in_leaf", "cat_smooth", "min_child_weight"}
+    assert {p.name for p in only.parameters if p.log} == in_logs & set(NARROW[model])
 
 
 def test_the_wide_spaces_search_all_that_the_narrow_ones_do():

@@ -20,6 +20,7 @@ from study_made_up import begin, compute, limits, small_job
 
 from raysearch.errors import ClusterError
 from raysearch.study.cluster import check_address, connected
+from raysearch.study.guard import process_left_alone
 from raysearch.study.ledger import read_results
 from raysearch.study.loss import error_of, losses_survived, why_lost
 from raysearch.study.ray_engine import run_on_ray
@@ -134,6 +135,22 @@ def test_an_own_ray_is_left_at_once_when_time_is_up_and_at_an_interrupt(tmp_path
         end_leftovers(below)
     states = {trial.state for trial in begin(tmp_path, limits(1)).ledger.study.trials}
     assert states <= {TrialState.WAITING, TrialState.COMPLETE}
+
+
+def test_what_tune_counts_is_put_back(monkeypatch):
+    from ray.air._internal import usage
+
+    counted = usage.tag_callbacks
+    one, other = process_left_alone(), process_left_alone()
+    one.__enter__()
+    other.__enter__()  # another study of the process, that ends later
+    assert usage.tag_callbacks([]) is False
+    one.__exit__(None, None, None)
+    other.__exit__(None, None, None)
+    assert usage.tag_callbacks is counted
+    monkeypatch.delattr(usage, "tag_callbacks")  # another version of Ray
+    with process_left_alone():
+        assert not hasattr(usage, "tag_callbacks")
 
 
 def until(driver, word):

@@ -1,0 +1,69 @@
+"""The search space as it suits a table: nothing that changes nothing there, no leaves that cannot be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from raysearch.data import prepare
+from raysearch.flow.space import suited
+from raysearch.space import load_space
+
+
+def names(space):
+    return {parameter.name for parameter in space.spaces[0].parameters}
+
+
+def suited_to(settings, table, source=None, **words):
+    config = settings(search__space=source, **words)
+    return suited(config, load_space(config.search.model, source), prepare(config, table))
+
+
+@pytest.mark.parametrize(
+    ("categories", "narrow", "own"), [(0, False, False), (30, False, True), (31, True, True)]
+)
+def test_cat_smooth_is_searched_only_where_a_column_has_many_categories(
+    settings, table, tmp_path, categories, narrow, own
+):
+    table = table.drop(columns=["store", "day"])
+    if categories:
+        table["agent"] = [f"agent {row % categories}" for row in range(len(table))]
+    words = {"data__drop": ()}
+    for source in (None, "lightgbm", "wide", "lightgbm_wide"):
+        assert ("cat_smooth" in names(suited_to(settings, table, source, **words))) == narrow
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "model: lightgbm\nparameters: {cat_smooth: {low: 5, high: 9}, num_leaves: {low: 4, high: 9}}\n"
+    )
+    assert ("cat_smooth" in names(suited_to(settings, table, str(mine), **words))) == own
+
+
+@pytest.mark.parametrize("model", ["lightgbm", "xgboost"])
+def test_a_leaf_never_asks_for_more_rows_than_leave_some_leaves(settings, table, model, tmp_path):
+    name = {"lightgbm": "min_data_in_leaf", "xgboost": "min_child_weight"}[model]
+    space = suited_to(settings, table, search__model=model)
+    most = space.by_name[name].high
+    assert most == 128 // 8  # training rows: 200 less a fifth, less a fifth of the rest
+    assert all(point.get(name, 0) <= most for point in space.start_points())
+    large = suited_to(settings, table.loc[np.arange(5000) % len(table)], search__model=model)
+    assert large.by_name[name].high == load_space(model).by_name[name].high
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"model: {model}\nparameters: {{{name}: {{low: 1, high: 99}}}}\n")
+    assert suited_to(settings, table, str(mine), search__model=model).by_name[name].high == 99
+
+
+def test_where_leaves_cannot_be_smaller_they_are_not_searched(settings, table):
+    assert "min_data_in_leaf" not in names(suited_to(settings, table.head(60)))
+
+
+def test_no_first_trial_of_a_small_table_is_lost(study, table, no_report):
+    done = study(
+        table.head(150).drop(columns="day"),
+        search__space=None,
+        search__trials=4,
+        search__scheduler="none",
+        data__monotone={"a": 1},
+    )
+    assert [trial.state for trial in done.trials] == ["finished"] * 4
+    scores = [trial.score for trial in done.trials]
+    assert max(scores[1:]) < 1.5 * scores[0]
