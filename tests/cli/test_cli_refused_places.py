@@ -49,6 +49,7 @@ def test_a_tracking_server_with_nobody_there_is_refused(place, invoke, command, 
     place.check_nothing_left()
 
 
+@pytest.mark.slow
 def test_a_tracking_server_that_never_answers_is_refused(place, invoke, refused):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -89,6 +89,7 @@ def features(encoder, table):
     return {name: encoded.features.column(i).to_numpy() for i, name in enumerate(encoder.names)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", [from_training_csv, from_parquet, from_texts, None])
 def test_every_source_is_encoded_the_same(tmp_path, trained):
     frame = made_up()

@@ -144,6 +144,7 @@ def test_a_study_without_a_record_gets_one_where_a_store_is_named(study, table, 
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
 
 
+@pytest.mark.slow
 def test_a_trial_that_time_has_cut_is_a_model_and_a_resume_tries_it_in_full(
     study, table, tmp_path, monkeypatch
 ):

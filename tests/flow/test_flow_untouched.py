@@ -78,6 +78,7 @@ def test_rows_of_a_test_file_change_the_evaluation_and_nothing_else(study, table
     assert first.test.metrics != second.test.metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["lightgbm", "xgboost", "both"])
 def test_the_same_seed_gives_the_same_bits(study, table, model_files, model):
     words = {"search__model": model, "search__trials": 4, "search__seed": 7}

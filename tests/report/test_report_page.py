@@ -209,6 +209,7 @@ def test_when_coverage_or_gain_misses_then_it_is_flagged(tmp_path) -> None:
     assert reader.html.count('<span class="warn">') == 2
 
 
+@pytest.mark.slow
 def test_when_blocks_are_few_then_neither_gain_nor_coverage_is_called_good(tmp_path) -> None:
     material = make_material(1000, 8, 4, config={"data": {"target": "nav"}, "split": {"by": "auto"}})
     blocks = np.arange(1000) // 300
@@ -225,6 +226,7 @@ def test_when_blocks_are_few_then_neither_gain_nor_coverage_is_called_good(tmp_p
     assert "None" not in reader.words
 
 
+@pytest.mark.slow
 def test_when_rows_are_blocks_of_groups_then_the_page_says_what_cannot_be_told(tmp_path) -> None:
     config = {"data": {"target": "nav", "group": "store"}, "split": {"by": "group"}}
     material = make_material(1000, 8, 10, config=config)
@@ -288,6 +290,7 @@ def test_when_both_libraries_were_searched_then_unused_parameters_are_told(tmp_p
     assert "nan" not in reader.words.lower().split()
 
 
+@pytest.mark.slow
 def test_when_groups_are_very_many_then_thirty_are_shown_and_all_are_in_a_file(tmp_path) -> None:
     reader = written(make_material(60_000, 6, 2_000), tmp_path)
     assert "Shown are the 15 largest of 2,000 groups and the 15 that miss most" in reader.words
@@ -300,6 +303,7 @@ def test_when_groups_are_very_many_then_thirty_are_shown_and_all_are_in_a_file(t
     assert all(float(row["low"]) <= float(row["coverage"]) <= float(row["high"]) for row in rows)
 
 
+@pytest.mark.slow
 def test_when_every_row_is_a_group_then_none_is_judged_and_the_page_stays_small(tmp_path) -> None:
     reader = written(make_material(5_000, 6, 5_000), tmp_path)
     assert "Shown are the 30 largest of 5,000 groups." in reader.words
@@ -310,6 +314,7 @@ def test_when_every_row_is_a_group_then_none_is_judged_and_the_page_stays_small(
     assert not (tmp_path / "coverage_by_group.csv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("counts", "stopped_by", "told"),
     [
@@ -337,6 +342,7 @@ def test_when_the_default_is_best_then_the_page_says_so_in_plain_words(
     assert '<span class="warn">' not in reader.html and '<div class="figure warn">' not in reader.html
 
 
+@pytest.mark.slow
 def test_when_misses_are_nearly_all_above_then_the_page_says_what_may_help(tmp_path) -> None:
     material = dataclasses.replace(make_material(1000, 8, 4), modelled=None)
     y = material.y + 20
@@ -350,6 +356,7 @@ def test_when_misses_are_nearly_all_above_then_the_page_says_what_may_help(tmp_p
     assert "Nearly all misses" in reader.words and "--transform" not in reader.words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-9, 1e12])
 def test_when_numbers_are_huge_or_tiny_then_the_page_is_whole(scale, tmp_path) -> None:
     material = make_material(300, 8, 2)
@@ -392,6 +399,7 @@ def test_when_the_study_is_large_then_page_and_time_are_bounded(tmp_path) -> Non
     assert (tmp_path / "report.html").stat().st_size < 3_000_000
 
 
+@pytest.mark.slow
 def test_when_threads_write_at_once_then_all_pages_are_the_same(tmp_path) -> None:
     material, failed = make_material(200, 12, 2), []
 
@@ -418,6 +426,7 @@ def test_when_rows_do_not_match_then_the_material_is_refused() -> None:
         dataclasses.replace(material, times=material.times[:3])
 
 
+@pytest.mark.slow
 def test_when_there_are_rivals_and_slices_then_page_and_files_tell_them(tmp_path) -> None:
     reader = written(with_findings(make_material(2000, 8)), tmp_path)
     assert [key for key in reader.ids if key in ("rivals", "groups", "time", "tails")] == [
@@ -442,6 +451,7 @@ def test_when_rows_were_chosen_by_their_outcome_then_their_coverage_is_not_judge
     assert {row.tone for row in slice_table("x", "rows", material.result.sliced("time")).rows} == {"good"}
 
 
+@pytest.mark.slow
 def test_when_names_of_groups_are_hostile_then_slices_show_them_as_text(tmp_path) -> None:
     material = make_material(600, 8, 10)
     groups = np.array([EVIL[row % 10] for row in range(600)]).astype(str)

@@ -41,6 +41,7 @@ def test_a_run_without_trials_has_no_seconds_of_them():
     assert len(section.plots) == 1
 
 
+@pytest.mark.slow
 def test_the_page_has_the_tables_and_the_chart_where_time_was_measured():
     material = make_material()
     assert "profile" not in [section.key for section in _sections(material)]
