@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import importlib
 import os
 import signal
 import threading
@@ -33,6 +34,13 @@ def local_ray():
     )
     yield ray
     ray.shutdown()
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the report, which takes longer than the study, where nobody looks at it."""
+    closing = importlib.import_module("raysearch.flow.closing")
+    monkeypatch.setattr(closing, "write_report", lambda material, directory: None)
 
 
 @pytest.fixture

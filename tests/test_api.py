@@ -36,14 +36,6 @@ def table(tmp_path, monkeypatch) -> pd.DataFrame:
     return frame
 
 
-@pytest.fixture
-def no_report(monkeypatch):
-    import importlib
-
-    closing = importlib.import_module("raysearch.flow.closing")
-    monkeypatch.setattr(closing, "write_report", lambda material, directory: None)
-
-
 @pytest.mark.parametrize(
     "make",
     [

@@ -79,7 +79,7 @@ def test_check_hides_passwords(place, invoke, monkeypatch, told):
 
 
 @pytest.fixture
-def study(place, invoke, told):
+def study(place, invoke, told, no_report):
     """A finished study named s, with its result as told by --json."""
     words = [*place.data, "--group", "store", "--drop", "day", "--study", "s"]
     result = invoke("tune", *words, *place.quick, "--no-tracking", "--json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -76,13 +75,6 @@ def study(settings):
         return tune(settings(**words), frame, display)
 
     return run
-
-
-@pytest.fixture
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the report, which takes longer than the study, where nobody looks at it."""
-    closing = importlib.import_module("raysearch.flow.closing")
-    monkeypatch.setattr(closing, "write_report", lambda material, directory: None)
 
 
 @pytest.fixture

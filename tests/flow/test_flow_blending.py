@@ -23,6 +23,8 @@ from raysearch.report.wording import ensemble_words
 
 blending = importlib.import_module("raysearch.flow.blending")
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 LEVELS = (0.1, 0.5, 0.9)
 TRUE = np.asarray([-1.2816, 0.0, 1.2816])
 TRAIN, ROWS = 20, 620

@@ -11,6 +11,8 @@ from raysearch.data import prepare
 from raysearch.errors import ConfigError, DataError
 from raysearch.forecaster import load_forecaster
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 N = 300
 
 
