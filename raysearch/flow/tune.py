@@ -203,7 +203,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                     search(job, conductor, ledger, plan.recipe, cluster)
                 display.search_ends("pick" if job.picks_only else conductor.stopped_by)
                 conductor.watch.add("tracking", tracker.spent_s)
-            ahead.wait()
+                ahead.wait()
             study, status = close_study(job, conductor, ledger, tracker, display)
         except (KeyboardInterrupt, InterruptedStudyError) as error:
             tracker.study_ended("KILLED", None, (), None, None)

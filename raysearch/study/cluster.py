@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import math
 import os
@@ -139,7 +140,8 @@ def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
             configure_logging=False,
         )
     except BaseException as error:
-        ray.shutdown()  # what was started before the error, or before Ctrl-C
+        with _garbage_left():
+            ray.shutdown()  # what was started before the error, or before Ctrl-C
         if not isinstance(error, Exception):
             raise
         where = f"--address {compute.address}" if compute.address else "an own local Ray"
@@ -153,8 +155,24 @@ def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
         try:
             _end_autoscaler()
         finally:
-            ray.shutdown()
+            with _garbage_left():
+                ray.shutdown()
             handlers.put_back()
+
+
+@contextlib.contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Let no thread collect garbage meanwhile.
+
+    An object reference that another thread lets go of while Ray shuts down ends the process, without a word.
+    """
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
 
 
 def _end_autoscaler() -> None:

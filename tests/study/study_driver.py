@@ -1,9 +1,10 @@
-"""A driver of its own, for the tests that kill or halt one: ``study_driver.py PLACE kill|halts``."""
+"""A driver of its own, for the tests that kill or halt one: ``study_driver.py PLACE kill|halts|litters``."""
 
 from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -35,7 +36,38 @@ def search(place, asked, seconds, handler=None):
     return study
 
 
+class Cycle:
+    """Holds itself, and an object of Ray's: it goes when garbage is collected, whichever thread does that."""
+
+    def __init__(self, reference):
+        self.held = (self, reference)
+
+
+def litter(references, left):
+    while not left.is_set():
+        Cycle(references.pop())
+        for _ in range(2000):
+            alone = []
+            alone.append(alone)
+
+
+def leave_while_another_thread_litters():
+    left = threading.Event()
+    with connected(compute()):
+        import ray
+
+        references = [ray.put(i) for i in range(20_000)]
+        thread = threading.Thread(target=litter, args=(references, left))
+        thread.start()
+    left.set()
+    thread.join()
+    print(f"left {0 < len(references) < 20_000}", flush=True)
+
+
 def main(place, what):
+    if what == "litters":
+        leave_while_another_thread_litters()
+        return
     if what == "kill":
         search(place, limits(8), 0.3)
         return

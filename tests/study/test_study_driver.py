@@ -137,6 +137,14 @@ def test_an_own_ray_is_left_at_once_when_time_is_up_and_at_an_interrupt(tmp_path
     assert states <= {TrialState.WAITING, TrialState.COMPLETE}
 
 
+@pytest.mark.slow
+def test_ray_is_left_whole_while_another_thread_makes_garbage_of_its_objects(tmp_path):
+    driver = start(tmp_path, "litters")
+    said, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 0, said
+    assert said.splitlines()[-1] == "left True"
+
+
 def test_what_tune_counts_is_put_back(monkeypatch):
     from ray.air._internal import usage
 
