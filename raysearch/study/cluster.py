@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
@@ -132,13 +133,14 @@ def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
 
     handlers = SignalHandlers()
     try:
-        context = ray.init(
-            address=compute.address or "local",
-            include_dashboard=None if compute.address else True,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=False,
-        )
+        with _node_beside_dashboard():
+            context = ray.init(
+                address=compute.address or "local",
+                include_dashboard=None if compute.address else True,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=False,
+            )
     except BaseException as error:
         with _garbage_left():
             ray.shutdown()  # what was started before the error, or before Ctrl-C
@@ -158,6 +160,37 @@ def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
             with _garbage_left():
                 ray.shutdown()
             handlers.put_back()
+
+
+@contextlib.contextmanager
+def _node_beside_dashboard() -> Iterator[None]:
+    """Let an own local Ray start its node before it waits for its dashboard, which takes as long again.
+
+    Ray waits for the dashboard first.
+    """
+    try:
+        from ray._private.node import Node
+
+        dashboard, node = Node.start_api_server, Node.start_ray_processes
+    except (ImportError, AttributeError):  # another version of Ray
+        yield
+        return
+    wanted: dict[str, Any] = {}
+
+    def start_dashboard(self: Any, **words: Any) -> None:
+        self._webui_url = ""  # not known yet
+        wanted.update(words)
+
+    def start_node(self: Any) -> None:
+        node(self)
+        if wanted:
+            dashboard(self, **wanted)
+
+    Node.start_api_server, Node.start_ray_processes = start_dashboard, start_node
+    try:
+        yield
+    finally:
+        Node.start_api_server, Node.start_ray_processes = dashboard, node
 
 
 @contextlib.contextmanager

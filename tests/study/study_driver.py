@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from raysearch.study import ray_engine
 from raysearch.study.cluster import connected
@@ -52,10 +54,14 @@ def litter(references, left):
 
 
 def leave_while_another_thread_litters():
-    left = threading.Event()
-    with connected(compute()):
-        import ray
+    import ray
+    from ray._private.node import Node
 
+    left, methods = threading.Event(), (Node.start_api_server, Node.start_ray_processes)
+    with connected(compute()) as cluster:
+        assert (Node.start_api_server, Node.start_ray_processes) == methods
+        place = urlsplit(cluster.dashboard)
+        socket.create_connection((place.hostname, place.port), timeout=5).close()  # it is there already
         references = [ray.put(i) for i in range(20_000)]
         thread = threading.Thread(target=litter, args=(references, left))
         thread.start()

@@ -168,7 +168,7 @@ def test_what_one_worker_has_binned_the_other_loads(tmp_path, monkeypatch):
             super().setup(config)
 
     monkeypatch.setattr(ray_engine, "TrialWorker", TrialWorker)
-    trained = acting(monkeypatch, tmp_path)
+    trained = acting(monkeypatch, tmp_path, lambda self: time.sleep(0.3))  # so that both get some
     home = _home()
     before = set(home.iterdir()) if home.exists() else set()
     run(begin(tmp_path, limits(8)))
