@@ -10,6 +10,7 @@ from raysearch.config import Config
 from raysearch.data import prepare
 from raysearch.flow.choosing import refuse_number
 from raysearch.flow.places import knock, with_ledger
+from raysearch.flow.space import suited
 from raysearch.models import TUNABLE
 from raysearch.records import DataQuality, DatasetFacts
 from raysearch.space import SearchSpace, load_space
@@ -55,6 +56,7 @@ def check(config: Config, table: Any = None) -> Plan:
     knock(with_ledger(config))
     Home(config.study.home).check_free(config.study.name)
     dataset = prepare(config, table)
+    space = suited(config.replace("split", cv=dataset.cv), space, dataset)
     slots = _slots(config)
     learnt = sum(stop - start for fold in dataset.fits for start, stop in fold.train)
     cells = learnt * len(dataset.encoder.names)

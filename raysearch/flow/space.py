@@ -5,27 +5,37 @@ from __future__ import annotations
 from raysearch.config import Config
 from raysearch.data import Dataset
 from raysearch.models import CAT_SMOOTH, LEAF_ROWS, LINEAR, LOCATION, MANY_CATEGORIES, SEEN_ONLY
-from raysearch.space import SearchSpace, is_shipped, with_most, without_choice, without_value
+from raysearch.space import SearchSpace, Space, with_most, with_start, without_choice, without_value
 
 _LEAVES = 8  # that each of a fold's trees can have, at least
+_FEW_ROWS = 20_000  # where what a category tells is soon lost
+_LEAST_SMOOTH = 10.0  # the library's default
 
 
 def suited(config: Config, space: SearchSpace, dataset: Dataset) -> SearchSpace:
     """Return the space without what would change nothing on this table.
 
     A shipped space is also without what serves nobody there: categories smoothed where no column has many,
-    and more rows in a leaf than leave some leaves.
+    more rows in a leaf than leave some leaves, and start points that tell no category of a small table apart.
     """
+    parts = [_suited(config, part, dataset) for part in space.spaces]
+    return SearchSpace(tuple(part for suiting in parts for part in suiting.spaces))
+
+
+def _suited(config: Config, part: Space, dataset: Dataset) -> SearchSpace:
+    space = SearchSpace((part,))
     if not dataset.unseen:
         space = without_choice(space, SEEN_ONLY)
     if not config.by_time:
         space = without_value(space, LOCATION, LINEAR)
-    shipped = is_shipped(config.search.space)
     most = max((len(plan.categories) for plan in dataset.encoder.plans), default=0)
-    if most <= (MANY_CATEGORIES if shipped else 0):
+    if most <= (MANY_CATEGORIES if part.shipped else 0):
         space = without_choice(space, CAT_SMOOTH)
-    if shipped:
-        rows = min(sum(stop - start for start, stop in fold.train) for fold in dataset.fits)
-        for name in LEAF_ROWS:
-            space = with_most(space, name, rows // _LEAVES)
+    if not part.shipped:
+        return space
+    rows = min(sum(stop - start for start, stop in fold.train) for fold in dataset.fits)
+    for name in (*LEAF_ROWS, CAT_SMOOTH):
+        space = with_most(space, name, rows // _LEAVES)
+    if rows < _FEW_ROWS and most:
+        space = with_start(space, CAT_SMOOTH, max(_LEAST_SMOOTH, rows / most / 2))
     return space

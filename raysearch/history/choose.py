@@ -10,13 +10,14 @@ from typing import Any
 from raysearch.history.likeness import CUT_OFF, distance
 from raysearch.history.points import is_new, space_digest
 from raysearch.history.record import MetaFeatures, PastPoint, PastStudy
-from raysearch.models import CAT_SMOOTH, SEEN_ONLY, TUNABLE
+from raysearch.models import CAT_SMOOTH, LEAF_ROWS, SEEN_ONLY, TUNABLE
 from raysearch.records import WarmPoint, WarmStart
 from raysearch.space import SearchSpace
 
 _SHARE = 10  # one of so many trials may try a point of an earlier study
 _IN_TIME = 3  # points of a search that time ends: how many trials it will have is not known
 _OF_SOME_TABLES = (CAT_SMOOTH, SEEN_ONLY)
+_BY_ROWS = (*LEAF_ROWS, CAT_SMOOTH)
 _DIGITS = 10  # by which levels are told apart
 
 
@@ -49,16 +50,22 @@ class Here:
     def _completed(self, point: PastPoint) -> dict[str, Any]:
         """Return a point's parameters with the library's defaults, which it ran with, where it has none.
 
-        Without those that serve other tables only, and that this space may lack for that.
+        Without those that serve other tables only, and that this space lacks for that; those whose range goes
+        by the rows of a table are taken as near as this one allows.
         """
         space = next((part for part in self.space.spaces if part.model == point.model), None)
         if space is None:
             return dict(point.params)
-        known = {parameter.name for parameter in space.parameters if not parameter.when}
-        defaults = TUNABLE[point.model].defaults
-        missing = {name: defaults[name] for name in known - set(point.params) if name in defaults}
+        known = {parameter.name: parameter for parameter in space.parameters}
         own = {k: v for k, v in point.params.items() if k in known or k not in _OF_SOME_TABLES}
-        return {**missing, **own}
+        for name, default in TUNABLE[point.model].defaults.items():
+            parameter = known.get(name)
+            if parameter is not None and not parameter.when and name not in own:
+                own[name] = parameter.nearest_to(default) if parameter.holds(default) else default
+        for name in _BY_ROWS:
+            if name in own and name in known and known[name].kind != "choice":
+                own[name] = known[name].nearest_to(own[name])
+        return own
 
 
 def most_points(trials: int | None, time_budget_s: float | None) -> int:

@@ -69,6 +69,7 @@ class Space:
     Attributes:
         content: the plain values that it was read from, for ``parse_space``.
         start: points to try before any is sampled; what one leaves out is sampled.
+        shipped: it comes with raysearch as it is, and may be made to suit a table.
     """
 
     model: str
@@ -76,6 +77,7 @@ class Space:
     fixed: Mapping[str, Any]
     content: Mapping[str, Any] = field(default_factory=dict, compare=False)
     start: tuple[Mapping[str, Any], ...] = ()
+    shipped: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

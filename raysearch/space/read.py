@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -52,14 +53,10 @@ def load_space(model: str, source: str | None = None) -> SearchSpace:
     return SearchSpace(tuple(by_model[name] for name in models))
 
 
-def is_shipped(source: str | None) -> bool:
-    """Say whether a space comes with raysearch, or is the user's own file. See ``load_space``."""
-    return source is None or not any(Path(part.strip()).is_file() for part in source.split(","))
-
-
 def _read_space(source: str, model: str | None) -> Space:
     path = Path(source)
-    if not path.is_file():
+    own = path.is_file()
+    if not own:
         names = {p.stem: p for p in shipped("search_spaces").glob("*.yaml")}
         if source not in names:
             raise SpaceError(
@@ -73,7 +70,7 @@ def _read_space(source: str, model: str | None) -> Space:
         raise SpaceError(f"space {path}: not valid YAML: {error}") from None
     except OSError as error:
         raise SpaceError(f"space {path}: cannot be read: {error.strerror or error}") from None
-    return parse_space(content, model, str(path))
+    return replace(parse_space(content, model, str(path)), shipped=not own)
 
 
 def parse_space(content: Any, model: str | None = None, about: str = "") -> Space:

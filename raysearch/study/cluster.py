@@ -182,9 +182,14 @@ def _node_beside_dashboard() -> Iterator[None]:
         wanted.update(words)
 
     def start_node(self: Any) -> None:
-        node(self)
-        if wanted:
-            dashboard(self, **wanted)
+        try:
+            node(self)
+            if wanted:
+                dashboard(self, **wanted)
+        except BaseException:
+            # ray.shutdown does not know of a node that is not whole yet.
+            self.kill_all_processes(check_alive=False, allow_graceful=False)
+            raise
 
     Node.start_api_server, Node.start_ray_processes = start_dashboard, start_node
     try:

@@ -53,6 +53,8 @@ def test_check_tells_what_would_run_and_makes_nothing(place, invoke, told):
     assert plan["likely_seconds"] > 0
     assert plan["likely_memory_gb"] > 0
     assert plan["config"]["data"]["target"] == "demand"
+    shipped = invoke("check", *place.data, "--drop", "day", "--json")
+    assert not {"cat_smooth", "seen_only"} & set(told(shipped.stdout)["space"]["lightgbm"])
     spoken = invoke("check", *words).stdout
     for word in ("200 rows", "demand", "num_leaves", "7 trials", "likely time", "likely memory"):
         assert word in spoken

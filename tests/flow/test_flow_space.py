@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from raysearch.data import prepare
@@ -52,8 +53,36 @@ def test_a_leaf_never_asks_for_more_rows_than_leave_some_leaves(settings, table,
     assert suited_to(settings, table, str(mine), search__model=model).by_name[name].high == 99
 
 
-def test_where_leaves_cannot_be_smaller_they_are_not_searched(settings, table):
-    assert "min_data_in_leaf" not in names(suited_to(settings, table.head(60)))
+def test_leaves_of_the_smallest_tables_are_smaller_than_any_that_the_space_begins_with(settings, table):
+    leaf = suited_to(settings, table.head(60)).by_name["min_data_in_leaf"]
+    assert (leaf.low, leaf.high) == (1, 4)
+
+
+def test_each_part_of_a_joined_space_is_shipped_or_the_users_own(settings, table, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("model: xgboost\nparameters: {min_child_weight: {low: 1, high: 99}}\n")
+    space = suited_to(settings, table, f"lightgbm,{mine}", search__model="both")
+    assert space.by_name["lightgbm.min_data_in_leaf"].high == 16
+    assert "lightgbm.cat_smooth" not in space.by_name
+    assert space.by_name["xgboost.min_child_weight"].high == 99
+
+
+def test_start_points_of_a_small_table_tell_its_categories_apart(settings):
+    """A target that a column of forty categories gives, of which each has a few dozen rows."""
+    rng = np.random.default_rng(0)
+    codes = rng.permutation(np.arange(1500) % 40)
+    frame = pd.DataFrame({"agent": [f"agent {code}" for code in codes], "a": rng.normal(size=1500)})
+    frame["demand"] = rng.normal(size=40)[codes] * 5 + 0.1 * rng.normal(size=1500)
+    words = {"data__drop": (), "data__group": None, "data__time": None}
+    config = settings(**words, search__space=None)
+    dataset = prepare(config, frame)
+    space = suited(config, load_space("lightgbm"), dataset)
+    rows = min(sum(stop - start for start, stop in fold.train) for fold in dataset.fits)
+    assert space.by_name["cat_smooth"].high == rows // 8
+    starts = [point["cat_smooth"] for point in space.start_points()]
+    assert starts and max(starts) <= rows / 40 / 2
+    default = load_space("lightgbm").start_points()
+    assert max(point["cat_smooth"] for point in default) == 300
 
 
 def test_no_first_trial_of_a_small_table_is_lost(study, table, no_report):

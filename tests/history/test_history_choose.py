@@ -126,6 +126,32 @@ def test_what_serves_other_tables_only_does_not_keep_a_point_away():
     assert not params(choose(here(SearchSpace((space,))), [past("other", other)], 2))
 
 
+def test_a_condition_on_what_serves_some_tables_keeps_its_points():
+    space = parse_space(
+        {
+            "model": "lightgbm",
+            "parameters": {
+                "num_leaves": {"low": 4, "high": 90},
+                "extra_trees": {"choices": [False, True]},
+                "cat_smooth": {"low": 5.0, "high": 2000.0, "log": True, "when": {"extra_trees": False}},
+            },
+        }
+    )
+    own = {"num_leaves": 8, "extra_trees": False, "cat_smooth": 300.0}
+    start = choose(here(SearchSpace((space,))), [past("s", PastPoint("lightgbm", own, 0.9))], 2)
+    assert params(start) == [own]
+
+
+def test_rows_in_a_leaf_are_taken_as_near_as_a_smaller_table_allows():
+    leaf = {"min_data_in_leaf": {"low": 5, "high": 16}, "num_leaves": {"low": 4, "high": 90}}
+    space = SearchSpace((parse_space({"model": "lightgbm", "parameters": leaf}),))
+    older = [PastPoint("lightgbm", {"num_leaves": 8}, 0.9)]
+    larger = [PastPoint("lightgbm", {"num_leaves": 8, "min_data_in_leaf": 250}, 0.9)]
+    for found in (older, larger):
+        start = choose(here(space), [past("s", *found)], 2)
+        assert params(start) == [{"num_leaves": 8, "min_data_in_leaf": 16}]
+
+
 def test_a_branch_of_the_space_has_its_own_parameters():
     dart = point(boosting="dart", drop_rate=0.25)
     assert params(choose(here(), [past("s", dart)], 3)) == [{**POINT, "boosting": "dart", "drop_rate": 0.25}]

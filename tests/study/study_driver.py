@@ -1,7 +1,9 @@
-"""A driver of its own, for the tests that kill or halt one: ``study_driver.py PLACE kill|halts|litters``."""
+"""A driver of its own, for the tests that kill or halt one: ``study_driver.py PLACE WHAT``."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import socket
 import sys
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from raysearch.errors import ClusterError
 from raysearch.study import ray_engine
 from raysearch.study.cluster import connected
 
@@ -70,7 +73,37 @@ def leave_while_another_thread_litters():
     print(f"left {0 < len(references) < 20_000}", flush=True)
 
 
+def children():
+    """Return how many processes of its own this one has."""
+    found = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            state, parent, *_ = path.read_text().rpartition(")")[2].split()
+            found += int(parent) == os.getpid() and state != "Z"
+    return found
+
+
+def start_without_dashboard():
+    from ray._private import services
+
+    def broken(*words, **more):
+        print(f"node {children() >= 2}", flush=True)
+        raise RuntimeError("no dashboard today")
+
+    services.start_api_server = broken
+    try:
+        with connected(compute()):
+            pass
+    except ClusterError as error:
+        print(error, flush=True)
+    time.sleep(1)
+    print(f"children {children()}", flush=True)
+
+
 def main(place, what):
+    if what == "fails":
+        start_without_dashboard()
+        return
     if what == "litters":
         leave_while_another_thread_litters()
         return

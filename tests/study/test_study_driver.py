@@ -145,6 +145,14 @@ def test_ray_is_left_whole_while_another_thread_makes_garbage_of_its_objects(tmp
     assert said.splitlines()[-1] == "left True"
 
 
+@pytest.mark.slow
+def test_an_own_ray_that_does_not_start_leaves_no_process(tmp_path):
+    said, _ = start(tmp_path, "fails").communicate(timeout=120)
+    assert "node True\n" in said
+    assert "an own local Ray: cannot connect: no dashboard today" in said
+    assert said.splitlines()[-1] == "children 0"
+
+
 def test_what_tune_counts_is_put_back(monkeypatch):
     from ray.air._internal import usage
 
