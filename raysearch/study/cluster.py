@@ -16,7 +16,7 @@ from typing import Any
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
 from raysearch.memory import Room
-from raysearch.study.guard import SignalHandlers, environment
+from raysearch.study.guard import SignalHandlers, environment, first_interrupt_waits
 
 _SETTINGS = ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")
 
@@ -133,7 +133,7 @@ def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
 
     handlers = SignalHandlers()
     try:
-        with _node_beside_dashboard():
+        with first_interrupt_waits(), _node_beside_dashboard():
             context = ray.init(
                 address=compute.address or "local",
                 include_dashboard=None if compute.address else True,

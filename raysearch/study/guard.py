@@ -6,7 +6,9 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
 
 # What Tune would print, log and save beside the ledger and the record is off; settings of the surroundings
 # that would bend the search (None: taken away) do not reach it.
@@ -66,6 +68,36 @@ class SignalHandlers:
         """Make them the process's answers again; nothing to do outside the main thread."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def first_interrupt_waits() -> Iterator[None]:
+    """While open, a first Ctrl-C or SIGTERM is answered at the end only, a second one at once.
+
+    A Ray that is interrupted while it starts leaves processes behind, and crashes when this one ends.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    for one in (signal.SIGINT, signal.SIGTERM):
+        answer = signal.getsignal(one)
+        if main and callable(answer):
+            before[one] = answer
+    waiting: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if waiting:
+            before[number](number, frame)
+        waiting.append(number)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, answer in before.items():
+            signal.signal(number, answer)
+        for number in waiting[:1]:
+            before[number](number, None)
 
 
 @contextlib.contextmanager

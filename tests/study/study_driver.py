@@ -100,7 +100,30 @@ def start_without_dashboard():
     print(f"children {children()}", flush=True)
 
 
+def interrupted_while_it_starts():
+    import ray._raylet
+
+    made = ray._raylet.CoreWorker
+
+    def interrupted(*words, **more):
+        worker = made(*words, **more)
+        os.kill(os.getpid(), signal.SIGINT)
+        return worker
+
+    ray._raylet.CoreWorker = interrupted
+    try:
+        with connected(compute()):
+            print("went on", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    time.sleep(1)
+    print(f"children {children()}", flush=True)
+
+
 def main(place, what):
+    if what == "interrupted":
+        interrupted_while_it_starts()
+        return
     if what == "fails":
         start_without_dashboard()
         return

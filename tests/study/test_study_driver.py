@@ -20,7 +20,7 @@ from study_made_up import begin, compute, limits, small_job
 
 from raysearch.errors import ClusterError
 from raysearch.study.cluster import check_address, connected
-from raysearch.study.guard import process_left_alone
+from raysearch.study.guard import first_interrupt_waits, process_left_alone
 from raysearch.study.ledger import read_results
 from raysearch.study.loss import error_of, losses_survived, why_lost
 from raysearch.study.ray_engine import run_on_ray
@@ -151,6 +151,28 @@ def test_an_own_ray_that_does_not_start_leaves_no_process(tmp_path):
     assert "node True\n" in said
     assert "an own local Ray: cannot connect: no dashboard today" in said
     assert said.splitlines()[-1] == "children 0"
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_ray_starts_ends_it_whole(tmp_path):
+    driver = start(tmp_path, "interrupted")
+    said, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 0, said
+    assert said.splitlines()[-2:] == ["interrupted", "children 0"]
+
+
+def test_a_first_interrupt_waits_and_a_second_does_not():
+    answer, reached = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt), first_interrupt_waits():
+        signal.raise_signal(signal.SIGINT)
+        reached.append("the first one waited")
+    with pytest.raises(KeyboardInterrupt), first_interrupt_waits():
+        signal.raise_signal(signal.SIGINT)
+        reached.append("and so did this")
+        signal.raise_signal(signal.SIGINT)
+        reached.append("not reached")
+    assert reached == ["the first one waited", "and so did this"]
+    assert signal.getsignal(signal.SIGINT) is answer
 
 
 def test_what_tune_counts_is_put_back(monkeypatch):
