@@ -56,7 +56,7 @@ def check(config: Config, table: Any = None) -> Plan:
     knock(with_ledger(config))
     Home(config.study.home).check_free(config.study.name)
     dataset = prepare(config, table)
-    space = suited(config.replace("split", cv=dataset.cv), space, dataset)
+    space = suited(config, space, dataset)
     slots = _slots(config)
     learnt = sum(stop - start for fold in dataset.fits for start, stop in fold.train)
     cells = learnt * len(dataset.encoder.names)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -64,6 +64,11 @@ class SignalHandlers:
         # None stands for a handler that was not set from Python.
         self._before = {n: handler for n, handler in found.items() if main and handler is not None}
 
+    @property
+    def answering(self) -> dict[int, Any]:
+        """Those that are functions, and no default of the system's, by signal."""
+        return {number: handler for number, handler in self._before.items() if callable(handler)}
+
     def put_back(self) -> None:
         """Make them the process's answers again; nothing to do outside the main thread."""
         for number, handler in self._before.items():
@@ -76,12 +81,8 @@ def first_interrupt_waits() -> Iterator[None]:
 
     A Ray that is interrupted while it starts leaves processes behind, and crashes when this one ends.
     """
-    main = threading.current_thread() is threading.main_thread()
-    before: dict[int, Callable[[int, FrameType | None], Any]] = {}
-    for one in (signal.SIGINT, signal.SIGTERM):
-        answer = signal.getsignal(one)
-        if main and callable(answer):
-            before[one] = answer
+    handlers = SignalHandlers()
+    before = handlers.answering
     waiting: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -94,8 +95,7 @@ def first_interrupt_waits() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, answer in before.items():
-            signal.signal(number, answer)
+        handlers.put_back()
         for number in waiting[:1]:
             before[number](number, None)
 
