@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Container, Sequence
+from collections import defaultdict
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from raysearch.space import SearchSpace
 
-_MOST, _RENEWED = 1000, 50  # trials that are modelled; of these the latest, all of them
+_MOST, _RENEWED = 500, 50  # trials that are modelled; of these the latest, all of them
 _BEST = 25  # that TPE takes for good ones, at most
 _AT_RANDOM = 10  # trials before TPE models any
+_IN_ARRAYS = 100  # trials from which on it is worth loading SciPy
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -43,10 +47,24 @@ def make_sampler(
         )
 
 
+def _compute_in_arrays() -> None:
+    """Let TPE compute the normal distribution in arrays: Optuna does so number by number.
+
+    That is half of the time of a proposal, and more the closer together trials lie.
+    """
+    from scipy.special import log_ndtr, ndtr
+
+    with contextlib.suppress(ImportError):  # another version of Optuna: then it is slower
+        from optuna.samplers._tpe import _truncnorm
+
+        if hasattr(_truncnorm, "_ndtr") and hasattr(_truncnorm, "_log_ndtr"):
+            _truncnorm._ndtr, _truncnorm._log_ndtr = ndtr, log_ndtr
+
+
 class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
     """TPE (Bergstra et al., 2011) at a cost that does not grow with the study.
 
-    Beyond 1,000 trials it models the best ones, which are all that its model of good parameters is made of
+    Beyond 500 trials it models the best ones, which are all that its model of good parameters is made of
     (with several objectives the front), the latest ones, and every n-th of the others, which tell where the
     rest lies.
     """
@@ -60,6 +78,11 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
         self._chosen: list[FrozenTrial] = []  # of those that have ended, but for the latest
         self._known = 0  # trials that had ended when they were chosen
 
+        self._in_arrays = False
+        self._part: Any = None  # the study with the trials that are modelled
+        # Parameters of ended trials as TPE models them, by the parameters' names and the trial's number.
+        self._rows: defaultdict[tuple[str, ...], dict[int, tuple[float, ...]]] = defaultdict(dict)
+
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         return dict(super().infer_relative_search_space(self._bounded(study, trial), trial))
 
@@ -70,11 +93,19 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
         return super().sample_independent(self._bounded(study, trial), trial, name, values)
 
     def _bounded(self, study: optuna.Study, trial: FrozenTrial) -> Any:
+        if trial.number >= _IN_ARRAYS and not self._in_arrays:
+            self._in_arrays = True
+            _compute_in_arrays()
         if trial.number <= _MOST:
             return study
         if trial.number > self._looked:
             self._look(study, trial.number)
             self._looked = trial.number
+            self._part = self._modelled(study)
+        return self._part
+
+    def _modelled(self, study: optuna.Study) -> Any:
+        """Return the study with the trials to model; itself where these are all."""
         if len(self._ended) <= _MOST:
             return study
         if not self._chosen or len(self._ended) - self._known > _RENEWED:
@@ -82,6 +113,27 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
             self._chosen = _choice(self._ended, _MOST - _RENEWED, len(study.directions))
         trials = [*self._chosen, *self._ended[self._known :], *self._open.values()]
         return _Part(study, sorted(trials, key=lambda one: one.number))
+
+    def _get_internal_repr(
+        self, trials: list[FrozenTrial], search_space: Mapping[str, BaseDistribution], *others: Any
+    ) -> dict[str, np.ndarray]:
+        """Return the parameters of trials that have all of them, by name, as TPE models them.
+
+        Optuna's own puts them together anew for each proposal, a fifth of its time.
+        """
+        known = self._rows[tuple(search_space)]
+        rows = []
+        for trial in trials:
+            row = known.get(trial.number)
+            if row is None:
+                one = super()._get_internal_repr([trial], search_space, *others)
+                row = tuple(value for values in one.values() for value in values)
+                if trial.state.is_finished():
+                    known[trial.number] = row
+            if row:
+                rows.append(row)
+        columns = np.asarray(rows, float).reshape(-1, len(search_space)).T
+        return dict(zip(search_space, columns, strict=True))
 
     def _look(self, study: optuna.Study, before: int) -> None:
         """Take in what has changed of the trials ``before`` a number, without a look at all of them."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
@@ -52,7 +55,7 @@ def test_of_many_trials_the_best_the_latest_and_some_of_the_others_are_modelled(
 
     monkeypatch.setattr(optuna.samplers._tpe.sampler, "_split_trials", counting)
     found = proposals(study, 20)
-    assert max(map(len, counted)) <= 1000 + 20  # and those that run
+    assert max(map(len, counted)) <= 500 + 20  # and those that run
     best = sorted(study.trials[:2500], key=lambda trial: trial.value)[:25]
     assert {trial.number for trial in best} <= set(counted[-1])
     assert sum(abs(x - 0.3) < 0.05 for x in found) > 10
@@ -60,6 +63,41 @@ def test_of_many_trials_the_best_the_latest_and_some_of_the_others_are_modelled(
     study.add_trials([create_trial(value=0.0, params={"x": 0.9}, distributions=SPACE) for _ in range(3)])
     proposals(study, 1)
     assert {2520, 2521, 2522} <= set(counted[-1])
+
+
+def test_the_normal_distribution_in_arrays_is_optunas(monkeypatch):
+    from optuna.samplers._tpe import _truncnorm
+
+    places = np.concatenate([np.linspace(-120, 120, 997), [-6.0, -20.0, 0.0, 6.0]])
+    own = [_truncnorm._log_ndtr_single(place) for place in places]
+    quick = ("_ndtr", "_log_ndtr")
+    for name in quick:
+        monkeypatch.setattr(_truncnorm, name, None)
+    proposals(study_of(300), 1)
+    assert None not in [getattr(_truncnorm, name) for name in quick], "proposals are slow with this Optuna"
+    np.testing.assert_allclose(_truncnorm._log_ndtr(places), own, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        np.log(_truncnorm._ndtr(places[abs(places) < 5])),
+        [o for p, o in zip(places, own, strict=True) if abs(p) < 5],
+        rtol=1e-9,
+    )
+
+
+def test_parameters_are_remembered_as_optuna_models_them():
+    study = study_of(30)
+    study.add_trial(create_trial(value=1.0, params={"y": 0.5}, distributions={"y": SPACE["x"]}))
+    sampler, trials = study.sampler, study.get_trials()
+    study.ask(SPACE)  # open: its parameters can still change
+    trials.append(study.trials[-1])
+    plain = optuna.samplers.TPESampler(multivariate=True, constant_liar=True)
+    others = (study,) if "study" in inspect.signature(plain._get_internal_repr).parameters else ()
+    for names in ("x", "y", "x"):
+        space = {names: SPACE["x"]}
+        for _ in range(2):
+            found = sampler._get_internal_repr(trials, space, *others)
+            asked = plain._get_internal_repr(trials, space, *others)
+            assert list(found) == list(asked)
+            np.testing.assert_array_equal(found[names], asked[names])
 
 
 def test_trials_that_were_stopped_early_are_none_of_the_best():
