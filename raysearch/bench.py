@@ -113,12 +113,13 @@ class Bench:
         settings = replace(self.recipe.settings, interleaved=self.trainings > 1)
         seen = self._seen_only(fit_params)
         location = self._location(fold, model_name, fit_params)
-        key = (model_name, model.bin_key(fit_params), location_kind(fit_params), seen, fold)
+        kind = location_kind(fit_params)
+        key = (model_name, model.bin_key(fit_params), kind, seen, self.recipe.fits[fold])
         if key not in self._binned:
             while len(self._binned) >= self.recipe.kept * len(self._learnt):
                 self._share.forget(self._binned.popitem(last=False)[0])
             with self.watch.part("binning"):
-                self._binned[key] = self._bin(key, location, fit_params)
+                self._binned[key] = self._bin(key, self._known(fold, seen), location, fit_params)
         self._binned.move_to_end(key)
         watched = self._watched[fold]
         if location is None:
@@ -128,11 +129,12 @@ class Bench:
         watched = with_location(watched, location.watched)
         return LocatedFit(self._start(model, self._binned[key], fit_params, settings, watched), location)
 
-    def _bin(self, key: tuple[Any, ...], location: Location | None, fit_params: Mapping[str, Any]) -> Any:
+    def _bin(
+        self, key: tuple[Any, ...], known: Known, location: Location | None, fit_params: Mapping[str, Any]
+    ) -> Any:
         """Return a fold's rows as the library bins them, or as another worker of the node has."""
-        model_name, *_, seen, fold = key
-        model, settings = get_model(model_name), self.recipe.settings
-        rows, z, weights = self._known(fold, seen)
+        model, settings = get_model(key[0]), self.recipe.settings
+        rows, z, weights = known
         if location is not None:
             rows, z = with_location(rows, location.learnt), z - location.learnt
         return self._share.once(
@@ -167,7 +169,8 @@ class Bench:
             return None
         # A line goes on with features whose later values were never seen, to where nothing is known.
         seen_only = self._seen_only(fit_params) or (kind == LINEAR and bool(self.recipe.unseen))
-        key = ("location", kind, model_name if kind != LINEAR else "", seen_only, fold)
+        of_all = ("location", kind, model_name if kind != LINEAR else "", seen_only)
+        key, like = (*of_all, self.recipe.fits[fold]), (*of_all, self.recipe.fits[0])
         if key not in self._locations:
             rows, z, weights = self._known(fold, seen_only)
             model, settings, watched = get_model(model_name), self.recipe.settings, self._watched[fold]
@@ -177,7 +180,7 @@ class Bench:
                     lambda: (
                         locate_linear(rows, z, watched, settings, weights)
                         if kind == LINEAR
-                        else locate(model, rows, z, watched, settings, weights)
+                        else locate(model, rows, z, watched, settings, weights, self._locations.get(like))
                     ),
                     save_location,
                     load_location,

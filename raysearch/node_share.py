@@ -31,7 +31,7 @@ class NodeShare:
         Args:
             study: what no other study, and no other run of this one, is called; empty: nothing is shared.
         """
-        self._place = _place(study) if study and _works() else None
+        self._place = _place(study) if study and can_share() else None
         self._kept: dict[str, IO[bytes]] = {}
 
     def once(
@@ -81,7 +81,7 @@ class NodeShare:
 
 def end_share(study: str) -> None:
     """Remove what is left on this node when a study's workers have ended."""
-    if study and _works():
+    if study and can_share():
         shutil.rmtree(_home() / study, ignore_errors=True)
 
 
@@ -131,7 +131,8 @@ def _is_there(note: Path) -> bool:
     return False
 
 
-def _works() -> bool:
+def can_share() -> bool:
+    """Tell whether processes of this machine can share what they have made."""
     return Path("/proc/self/fd").is_dir()
 
 

@@ -19,8 +19,10 @@ from raysearch.models import (
     LocatedFit,
     get_model,
     load_located,
+    load_location,
     locate,
     located_importance,
+    save_location,
     with_location,
 )
 from raysearch.models.location import most_categories
@@ -346,6 +348,31 @@ class ModelContract:
         assert len(ways) == tried + 3
         if tried == 3:
             assert ways[2][1] < ways[0][1], "categories that tell nothing are not learnt by heart"
+
+    def test_a_fold_of_about_as_many_rows_takes_what_served_the_first(self, tmp_path):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(4, 3000)).astype(np.float32)
+        frame = Frame(pa.table({f"f{i}": column for i, column in enumerate(x)}), (False,) * 4)
+        z = x.sum(axis=0) + rng.normal(size=3000)
+        ways = []
+
+        class Watched(type(self.model)):
+            def fit_mean(self, rows, ahead, settings, **how):
+                ways.append(how["small"])
+                return super().fit_mean(rows, ahead, settings, **how)
+
+        def located(rows, like=None):
+            ways.clear()
+            return locate(Watched(), frame.slice(0, rows), z[:rows], frame.slice(0, 1), SETTINGS, None, like)
+
+        first = located(2000)
+        assert first.kind.small
+        save_location(first, tmp_path / "location")
+        first = load_location(tmp_path / "location")
+        assert located(2100, first).kind == first.kind
+        assert ways == [True] * 4
+        located(3000, first)
+        assert ways == [False, True, True, True, True], "of other numbers of rows others may serve"
 
     def test_a_location_is_learnt_by_models_that_have_not_seen_the_row(self):
         frame, y = make_frame(400)

@@ -13,7 +13,7 @@ from raysearch.forecaster import Forecaster
 from raysearch.metrics import Array
 
 _LEAST_MODELS = 3  # of two, only one has learnt a row: nothing tells how far they disagree
-_ROWS_A_FOLD = 500  # more would tell the same disagreement, only take longer
+_ROWS_A_FOLD = 200  # more would tell the same disagreement, only take longer
 
 
 def said_by_mean(job: Job, forecaster: Forecaster, q: Array) -> Array:

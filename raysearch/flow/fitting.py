@@ -18,7 +18,8 @@ from raysearch.forecaster import Forecaster, Member
 from raysearch.memory import lean
 from raysearch.metrics import Array
 from raysearch.models import by_fold, get_model, load_located
-from raysearch.records import FoldRows, TrialResult
+from raysearch.node_share import NodeShare
+from raysearch.records import TrialResult
 from raysearch.study.conductor import Conductor
 from raysearch.study.kept import Files
 
@@ -76,13 +77,10 @@ class Trainer:
     def _bench(self, refit: bool) -> Bench:
         if refit not in self._benches:
             job = self.job
-            recipe = job.recipe(threads=job.refit_threads)
-            if refit:
-                # No rows are scored on any more; a single one keeps the fit's shape.
-                first = job.dataset.recent
-                whole = FoldRows(((first, job.dataset.parts["valid"][1]),), (first, first + 1))
-                recipe = replace(recipe, fits=(whole,))
-            self._benches[refit] = Bench(job.dataset.table, lean(recipe, job.space))
+            recipe = job.refit_recipe() if refit else job.recipe(threads=job.refit_threads)
+            # Fits for a location are the same as in the search only with as many threads.
+            share = NodeShare(job.share if refit else "")
+            self._benches[refit] = Bench(job.dataset.table, lean(recipe, job.space), share)
         return self._benches[refit]
 
 

@@ -12,6 +12,7 @@ from raysearch.data import Dataset
 from raysearch.metrics import Array
 from raysearch.models import FitSettings, Frame
 from raysearch.recipe import ANCHOR, TARGET, WEIGHT, Recipe
+from raysearch.records import FoldRows
 from raysearch.space import SearchSpace
 from raysearch.stopwatch import Stopwatch
 from raysearch.study.home import Home, StudyAbout
@@ -20,9 +21,10 @@ from raysearch.study.paths import StudyPaths
 
 # Ending Ray, ensemble, evaluation, report and record, measured on two cores: seconds, and up to how many rows
 # they grow with these.
-_CLOSING = ((3.5, 0), (1.5, 10_000), (5.0, 200_000))
+_CLOSING = ((3.0, 0), (1.0, 10_000), (5.0, 200_000))
+_LAST_WORDS = ((0.7, 0), (1.3, 50_000))  # cut trials are scored and sent, in the same terms
 _ENDING_RAY_SHARE = 0.35  # of it, until the trials that run are given up, Ray has ended and trials are chosen
-_CELLS_A_THREAD = 20_000  # rows times features below which one more thread does not pay
+_CELLS_A_THREAD = 1_000_000  # rows times features below which one more thread does not pay
 _REFIT_SHARE = 0.2  # of the time budget at most: beyond it the search's own model is kept
 
 
@@ -33,13 +35,15 @@ class Clock:
     Attributes:
         deadline_s: when the command is to be over; None: no budget.
         watch: the phases that its time went into.
-        closing_s: what is kept for all that comes after the search.
+        closing_s: what is kept for all that comes after the search; ``last_words_s``: for trials that are cut
+            before it.
     """
 
     started_s: float
     deadline_s: float | None
     watch: Stopwatch = field(default_factory=Stopwatch)
     closing_s: float = sum(seconds for seconds, _ in _CLOSING)
+    last_words_s: float = sum(seconds for seconds, _ in _LAST_WORDS)
 
     @classmethod
     def start(cls, budget_s: float | None, spent_s: float = 0.0) -> Clock:
@@ -51,8 +55,7 @@ class Clock:
 
     def for_rows(self, rows: int) -> Clock:
         """Return the clock of a table of so many rows: its end takes the longer the more there are."""
-        kept = sum(seconds * min(1.0, rows / most if most else 1.0) for seconds, most in _CLOSING)
-        return replace(self, closing_s=kept)
+        return replace(self, closing_s=_for(rows, _CLOSING), last_words_s=_for(rows, _LAST_WORDS))
 
     @property
     def elapsed_s(self) -> float:
@@ -75,12 +78,18 @@ class Clock:
         return deadline is None or time.monotonic() + seconds <= deadline + _ENDING_RAY_SHARE * self.closing_s
 
 
+def _for(rows: int, parts: Sequence[tuple[float, int]]) -> float:
+    """Return the seconds for a table: of each part all from so many rows on, below them their share."""
+    return sum(seconds * min(1.0, rows / most if most else 1.0) for seconds, most in parts)
+
+
 @dataclass(frozen=True)
 class Job:
     """A study that is ready to run.
 
     Attributes:
         picks_only: no trial is run; the model is chosen anew from those that have ended.
+        share: under which processes of this machine find what others have made for the study; empty: nowhere.
     """
 
     config: Config
@@ -90,6 +99,7 @@ class Job:
     about: StudyAbout
     clock: Clock
     picks_only: bool = False
+    share: str = ""
 
     @property
     def paths(self) -> StudyPaths:
@@ -99,8 +109,8 @@ class Job:
     def refit_threads(self) -> int:
         """Threads of the driver's own fits when the search is over: all cores that have something to do.
 
-        On a small table threads that wait for each other take longer than one alone, the more so on a busy
-        machine.
+        Threads that wait for each other for each split take longer than one alone on a busy machine, up to
+        several times on tables below these sizes, where they gain a third at best.
         """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         cells = self.dataset.parts["valid"][1] * len(self.dataset.encoder.names)
@@ -151,6 +161,13 @@ class Job:
             unseen=self.dataset.unseen,
             first=self.dataset.first if self.config.early_stopping != "none" else None,
         )
+
+    def refit_recipe(self) -> Recipe:
+        """Return what a fit on training and validation rows together does."""
+        # No rows are scored on any more; a single one keeps the fit's shape.
+        first = self.dataset.recent
+        whole = FoldRows(((first, self.dataset.parts["valid"][1]),), (first, first + 1))
+        return replace(self.recipe(threads=self.refit_threads), fits=(whole,))
 
     def frame(self, part: str) -> Frame:
         """Return the encoded features of one part, without copying them."""

@@ -10,10 +10,31 @@ from raysearch.flow.display import Display
 from raysearch.flow.job import Job
 from raysearch.flow.signals import first_signal
 from raysearch.memory import WORKER, Plan, Room, free_memory, plan_memory
+from raysearch.models import location_kind
 from raysearch.recipe import Recipe
-from raysearch.study.cluster import Cluster, connected
+from raysearch.study.cluster import Cluster, connected, starts
 from raysearch.study.conductor import Conductor
+from raysearch.study.head_start import head_start
 from raysearch.study.ledger import Ledger
+
+
+@contextlib.contextmanager
+def learnt_ahead(job: Job, conductor: Conductor, ledger: Ledger) -> Iterator[str]:
+    """Let the locations of the first trials be learnt while an own Ray starts, and those of their refits.
+
+    Where no trial waits, a study is gone on with: there the best one's.
+
+    Yields:
+        What they are shared under, for workers and for the refit; empty: they are not.
+    """
+    if job.config.compute.engine == "inline" or conductor.wants() == "done" or not starts(job.config.compute):
+        yield ""
+        return
+    points = list(ledger.waiting) or [(best.model, best.fit_params) for best in conductor.leading[:1]]
+    located = [(model, fit_params) for model, fit_params in points if location_kind(fit_params)]
+    recipes = [job.recipe(), *([job.refit_recipe()] if job.refit_wanted else [])]
+    with head_start(job.dataset.table, recipes, located) as share:
+        yield share
 
 
 @contextlib.contextmanager
@@ -60,4 +81,4 @@ def search(job: Job, conductor: Conductor, ledger: Ledger, recipe: Recipe, clust
             from raysearch.study.ray_engine import run_on_ray
 
             where = (cluster, job.config.compute)
-            run_on_ray(conductor, ledger, job.space, (table, recipe), where)
+            run_on_ray(conductor, ledger, job.space, (table, recipe), where, job.share)

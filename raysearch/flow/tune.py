@@ -21,7 +21,7 @@ from raysearch.flow.environment import describe_environment
 from raysearch.flow.job import Clock, Job
 from raysearch.flow.older import as_begun
 from raysearch.flow.places import complete, knock, to_keep, with_ledger
-from raysearch.flow.searching import connection, planned, search
+from raysearch.flow.searching import connection, learnt_ahead, planned, search
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
 from raysearch.flow.space import suited
 from raysearch.flow.study import Study
@@ -189,22 +189,11 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                 here = job.config.compute.engine == "inline"  # where trials run, this process has no time
                 conductor = _conductor(job, ledger, (tracker, display) if here else (tracker, display, ahead))
                 tracker.prepare()
-            with connection(job, conductor, display) as cluster:
-                cluster, plan = planned(job, conductor, cluster)
-                with no_interrupt_lost(), job.clock.watch.part("record"):
-                    _start_record(tracker, _info(job), begins)
-                    if not job.picks_only:
-                        ledger.try_cut_again()
-                    tracker.reconcile(ledger.results, ledger.release_lost())
-                    display.search_begins(_begins(job, ledger, tracker, cluster))
-                if plan.told:
-                    display.warn(plan.told)
-                with job.clock.watch.part("search"):
-                    search(job, conductor, ledger, plan.recipe, cluster)
-                display.search_ends("pick" if job.picks_only else conductor.stopped_by)
-                conductor.watch.add("tracking", tracker.spent_s)
+            with learnt_ahead(job, conductor, ledger) as share:
+                job = replace(job, share=share)
+                _search(job, conductor, ledger, tracker, display, begins)
                 ahead.wait()
-            study, status = close_study(job, conductor, ledger, tracker, display)
+                study, status = close_study(job, conductor, ledger, tracker, display)
         except (KeyboardInterrupt, InterruptedStudyError) as error:
             tracker.study_ended("KILLED", None, (), None, None)
             status = "KILLED"
@@ -219,6 +208,31 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                 notes = tracker.close()
             home.push(name)
         return replace(study, warnings=(*study.warnings, *notes))
+
+
+def _search(
+    job: Job,
+    conductor: Conductor,
+    ledger: Ledger,
+    tracker: Tracker,
+    display: Display,
+    begins: Callable[[], None],
+) -> None:
+    """Connect, open the record, and run the trials."""
+    with connection(job, conductor, display) as cluster:
+        cluster, plan = planned(job, conductor, cluster)
+        with no_interrupt_lost(), job.clock.watch.part("record"):
+            _start_record(tracker, _info(job), begins)
+            if not job.picks_only:
+                ledger.try_cut_again()
+            tracker.reconcile(ledger.results, ledger.release_lost())
+            display.search_begins(_begins(job, ledger, tracker, cluster))
+        if plan.told:
+            display.warn(plan.told)
+        with job.clock.watch.part("search"):
+            search(job, conductor, ledger, plan.recipe, cluster)
+        display.search_ends("pick" if job.picks_only else conductor.stopped_by)
+        conductor.watch.add("tracking", tracker.spent_s)
 
 
 def _start_record(tracker: Tracker, info: StudyInfo, begin: Callable[[], None]) -> None:
@@ -268,6 +282,7 @@ def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Condu
         pick=job.config.pick,
         candidates=1 if search.ensemble == 1 and bound is None else _CANDIDATES_A_MEMBER * search.ensemble,
         members=search.ensemble,
+        last_words_s=job.clock.last_words_s,
     )
     return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers)
 

@@ -77,8 +77,9 @@ def get_model(name: str) -> QuantileModel:
     """
     if name not in MODEL_NAMES:
         raise KeyError(f"no model {name!r}, known: {', '.join(MODEL_NAMES)}")
-    # Threads of OpenMP that wait actively take the cores from those that work: on a machine that is also
-    # busy with something else, two threads were measured to take 15 times as long as one. Read at first
-    # import.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # How long threads of OpenMP wait actively. As long as they do by default, they take the cores from those
+    # that work: on a busy machine two were measured to take 15 times as long as one. Not at all, and on some
+    # machines they wake up on the same core, and take ten times as long on an idle one. Read at first import.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     return cast(QuantileModel, importlib.import_module(f"raysearch.models.{name}").MODEL)

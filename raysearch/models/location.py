@@ -6,7 +6,8 @@ model of the others says of a stretch is subtracted from its targets, and is one
 quantiles can widen or narrow (stacked generalisation, Wolpert 1992). Rows that are not trained on get the
 models' mean. Trees of few leaves find what features add up to, trees of many how they act together: the first
 stretch tells which of the two serve this table, and where a column has many categories, whether these are
-told apart with care (a large table gets two stretches, and trees of many leaves).
+told apart with care (a large table gets two stretches, and trees of many leaves). Folds of as many rows take
+what served the first.
 Or the location is linear (see ``linear``), and what it says of a training row leaves out that row alone.
 """
 
@@ -28,10 +29,19 @@ from raysearch.models.tunables import LINEAR, LOCATION, MANY_CATEGORIES
 
 TREES = "trees"
 _STRETCHES, _OF_MANY = 4, 2
+_ABOUT = 0.1  # by which folds at random, or by group, differ in rows
 _FEWEST_ROWS = 100  # below, a stretch holds too few rows to tell when to stop
 _MANY_ROWS = 50_000  # beyond, half of them tell enough, and a second size of trees costs the time of a trial
 _PREFIX = "location_{:02d}."
 _FILE = "file/"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a mean is learnt, see ``QuantileModel.fit_mean``."""
+
+    small: bool = False
+    careful: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,19 +52,13 @@ class Location:
         files: of the model of each stretch, behind its number.
         learnt: of the training rows, each by a model that has not seen it [rows].
         watched: of the rows to score on [rows].
+        kind: how the means were learnt; a line has none.
     """
 
     files: Mapping[str, bytes]
     learnt: Array
     watched: Array
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """How a mean is learnt, see ``QuantileModel.fit_mean``."""
-
-    small: bool = False
-    careful: bool = False
+    kind: _Kind | None = None
 
 
 def _kinds(frame: Frame) -> list[_Kind]:
@@ -93,6 +97,7 @@ def locate(
     watched: Frame,
     settings: FitSettings,
     weights: Array | None = None,
+    like: Location | None = None,
 ) -> Location | None:
     """Fit the location models of training rows; None where these are too few.
 
@@ -101,6 +106,7 @@ def locate(
     Args:
         z: the modelled target [rows].
         weights: how much each row counts [rows]; None: all alike.
+        like: that of another fold, whose kind of means is taken where it has about as many rows.
     """
     if frame.rows < _FEWEST_ROWS:
         return None
@@ -110,6 +116,8 @@ def locate(
     stretches = _OF_MANY if many else _STRETCHES
     edges = np.linspace(0, frame.rows, stretches + 1).astype(int).tolist()
     kinds = [_Kind()] if many else _kinds(frame)  # those to choose from
+    if like and like.kind and abs(len(like.learnt) - frame.rows) <= _ABOUT * frame.rows:
+        kinds = [like.kind]
     for i, (start, stop) in enumerate(pairwise(edges)):
         others = [part for part in ((0, start), (stop, frame.rows)) if part[0] < part[1]]
 
@@ -129,7 +137,7 @@ def locate(
         learnt[start:stop] = predict(frame.slice(start, stop))
         said += predict(watched) / stretches
         files.update({_PREFIX.format(i) + name: data for name, data in own.items()})
-    return Location(files, learnt, said)
+    return Location(files, learnt, said, kinds[0])
 
 
 def save_location(location: Location | None, path: Path) -> None:
@@ -137,6 +145,8 @@ def save_location(location: Location | None, path: Path) -> None:
     arrays: dict[str, Array] = {}
     if location is not None:
         arrays = {"learnt": location.learnt, "watched": location.watched}
+        if location.kind:
+            arrays["kind"] = np.array([location.kind.small, location.kind.careful])
         arrays |= {f"{_FILE}{name}": np.frombuffer(data, np.uint8) for name, data in location.files.items()}
     with path.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -148,7 +158,8 @@ def load_location(path: Path) -> Location | None:
         if "learnt" not in found:
             return None
         files = {name.removeprefix(_FILE): found[name].tobytes() for name in found if name.startswith(_FILE)}
-        return Location(files, found["learnt"], found["watched"])
+        kind = _Kind(*found["kind"].tolist()) if "kind" in found else None
+        return Location(files, found["learnt"], found["watched"], kind)
 
 
 def with_location(frame: Frame, said: Array) -> Frame:

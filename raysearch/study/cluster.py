@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,12 @@ def _speaks_grpc(connection: socket.socket) -> bool:
         return connection.recv(9)[3:4] == b"\x04"  # a frame of settings
     except OSError:
         return False
+
+
+def starts(compute: ComputeConfig) -> bool:
+    """Tell whether ``connected`` will start a Ray of its own."""
+    ray = sys.modules.get("ray")
+    return compute.address is None and not (ray is not None and ray.is_initialized())
 
 
 @contextlib.contextmanager

@@ -29,6 +29,8 @@ from raysearch.study.storage import open_storage_to_read as open_storage_to_read
 from raysearch.study.storage import storage_errors_told
 from raysearch.study.trial_attributes import ATTRIBUTE, STATES, attributes_of, to_result
 
+_FIXED = "fixed_params"  # where Optuna keeps the parameters of a trial that was put in its queue
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -141,6 +143,15 @@ class Ledger:
         storage = self._study._storage
         with storage_errors_told(), storage.together() if isinstance(storage, Journal) else nothing():
             yield
+
+    @property
+    def waiting(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The trials that wait, in order: each one's model, and what its library will be given."""
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            about = trial.user_attrs.get(ATTRIBUTE, {})
+            with contextlib.suppress(KeyError):  # a point that names some of the parameters
+                model, fit_params = self._space.to_fit({**trial.params, **trial.system_attrs.get(_FIXED, {})})
+                yield model, about.get("fit_params", fit_params)
 
     def ask(self) -> optuna.Trial:
         """Open a trial: one that waits, else a new one."""

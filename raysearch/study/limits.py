@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from raysearch.pareto import Pick
 from raysearch.records import TrialResult
 
-_LAST_WORDS_S = 2.0  # before running trials are given up: to score them and to send their models
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -26,6 +24,7 @@ class Limits:
         refit_most_s: a refit that would take longer is not made, and so needs no time kept for it.
         candidates: trials whose models are kept, for the ensemble to be chosen from.
         members: of the ensemble at most: time is kept to fit so many again, and the default.
+        last_words_s: kept before the deadline for trials that are cut to be scored, and to send their models.
         pick: how the best trial is chosen where there are several objectives; None: there is one.
     """
 
@@ -39,6 +38,7 @@ class Limits:
     pick: Pick | None = None
     candidates: int = 1
     members: int = 1
+    last_words_s: float = 2.0
 
 
 class TimeLeft:
@@ -52,7 +52,7 @@ class TimeLeft:
     def promise(self, key: str, leading: Sequence[TrialResult], default: TrialResult | None) -> float:
         """Return the seconds in which a trial that begins now should end; so long it is not given up."""
         left = self.of_next_s(leading, default)
-        self._promised[key] = time.monotonic() + left + _LAST_WORDS_S
+        self._promised[key] = time.monotonic() + left + self._limits.last_words_s
         return left
 
     def ended(self, key: str) -> None:
@@ -64,7 +64,7 @@ class TimeLeft:
         if self._limits.deadline_s is None:
             return math.inf
         kept = self._refits_to_come_s(leading, default)
-        return self._limits.deadline_s - time.monotonic() - kept - _LAST_WORDS_S
+        return self._limits.deadline_s - time.monotonic() - kept - self._limits.last_words_s
 
     def is_over(self, leading: Sequence[TrialResult], default: TrialResult | None) -> bool:
         """Tell whether running trials are to be given up: refits need what is left, and no promise holds."""

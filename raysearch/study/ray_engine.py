@@ -184,29 +184,32 @@ def run_on_ray(
     space: SearchSpace,
     job: tuple[pa.Table, Recipe],
     place: tuple[Cluster, ComputeConfig],
+    share: str = "",
 ) -> None:
     """Run trials on the connected cluster until the conductor wants no more.
 
     Args:
         job: the shared table, put into the object store once, and what workers must know of it.
         place: where to run, and what one trial needs.
+        share: under which workers on this machine find what was learnt for them already.
 
     Raises:
         RaysearchError: when trials cannot be written down, no worker can start, or Tune itself fails.
     """
-    with _shared(job, place[0].slots) as shared:
+    with _shared(job, share, place[0].slots) as shared:
         _run_until_done(conductor, (ledger, space, shared), place)
 
 
 @contextlib.contextmanager
-def _shared(job: tuple[pa.Table, Recipe], slots: int) -> Iterator[SharedJob]:
+def _shared(job: tuple[pa.Table, Recipe], share: str, slots: int) -> Iterator[SharedJob]:
     """Put what all workers need into the object store, once."""
-    shared = SharedJob(uuid.uuid4().hex if slots > 1 else "")
+    own = "" if share or slots < 2 else uuid.uuid4().hex
+    shared = SharedJob(share or own)
     shared.ref = ray.put(job)
     try:
         yield shared
     finally:
-        end_share(str(shared))
+        end_share(own)
 
 
 def _run_until_done(

@@ -77,9 +77,9 @@ def test_the_last_model_learns_from_the_latest_rows_of_the_window(study, table, 
     learnt = []
 
     class Spy(fitting.Bench):
-        def __init__(self, table, recipe):
+        def __init__(self, table, recipe, share):
             learnt.append([fold.train for fold in recipe.fits])
-            super().__init__(table, recipe)
+            super().__init__(table, recipe, share)
 
     monkeypatch.setattr(fitting, "Bench", Spy)
     done = study(table, data__time="day", split__cv=2, split__window=window)
