@@ -99,6 +99,10 @@ class Bench:
         """Do what takes longest before the first round of one training, and is kept for later trials."""
         self._location(fold, model_name, fit_params)
 
+    def _rows_and_way(self, fold: int) -> tuple[Hashable, ...]:
+        """Return what tells things made of a fold's rows from those of another, or of another recipe."""
+        return self.recipe.fits[fold], self.recipe.settings
+
     def _seen_only(self, fit_params: Mapping[str, Any]) -> bool:
         return bool(fit_params.get(SEEN_ONLY, False) and self.recipe.unseen)
 
@@ -114,7 +118,7 @@ class Bench:
         seen = self._seen_only(fit_params)
         location = self._location(fold, model_name, fit_params)
         kind = location_kind(fit_params)
-        key = (model_name, model.bin_key(fit_params), kind, seen, self.recipe.fits[fold])
+        key = (model_name, model.bin_key(fit_params), kind, seen, *self._rows_and_way(fold))
         if key not in self._binned:
             while len(self._binned) >= self.recipe.kept * len(self._learnt):
                 self._share.forget(self._binned.popitem(last=False)[0])
@@ -169,9 +173,10 @@ class Bench:
             return None
         # A line goes on with features whose later values were never seen, to where nothing is known.
         seen_only = self._seen_only(fit_params) or (kind == LINEAR and bool(self.recipe.unseen))
-        of_all = ("location", kind, model_name if kind != LINEAR else "", seen_only)
-        key, like = (*of_all, self.recipe.fits[fold]), (*of_all, self.recipe.fits[0])
+        name = model_name if kind != LINEAR else ""
+        key = ("location", kind, name, seen_only, *self._rows_and_way(fold))
         if key not in self._locations:
+            like = self._location(0, model_name, fit_params) if fold else None
             rows, z, weights = self._known(fold, seen_only)
             model, settings, watched = get_model(model_name), self.recipe.settings, self._watched[fold]
             with self.watch.part("location"):
@@ -180,7 +185,7 @@ class Bench:
                     lambda: (
                         locate_linear(rows, z, watched, settings, weights)
                         if kind == LINEAR
-                        else locate(model, rows, z, watched, settings, weights, self._locations.get(like))
+                        else locate(model, rows, z, watched, settings, weights, like)
                     ),
                     save_location,
                     load_location,

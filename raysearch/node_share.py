@@ -1,8 +1,8 @@
-"""What the workers of a node make once for all of them, such as binned rows: files that end with their maker.
+"""What the processes of a study make once for all those of their node: files that end with their maker.
 
-A worker that has made something keeps it in an open file without a name, which others reach through the
-maker's entry in /proc; a note says where, and which file must be there. So a worker that is killed leaves
-nothing behind but a note. Where there is no /proc, each worker makes its own.
+A process (a worker, the head start, the driver) that has made something keeps it in an open file without a
+name, which others reach through the maker's entry in /proc; a note says where, and which file must be there.
+So one that is killed leaves nothing behind but a note. Where there is no /proc, each makes its own.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ def _file_of(note: Path) -> Iterator[Path]:
 
 
 def _is_there(note: Path) -> bool:
-    with contextlib.suppress(OSError), _file_of(note):
+    # ValueError: it is no note, but what one was killed over that had begun to write it.
+    with contextlib.suppress(OSError, ValueError), _file_of(note):
         return True
     return False
 

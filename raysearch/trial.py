@@ -20,6 +20,7 @@ from raysearch.stopwatch import Stopwatch
 WATCHED = "watched.npy"
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
 _LEAST_STRIDE, _STRIDES = 10, 10  # rounds between two looks at the loss: a tenth of those done, at least ten
+_DUMPED_S = 0.0001  # in which a tree of some sixty leaves is written out
 _LEAST_PATIENCE = 20  # rounds without gain, beside half of those at the best look, after which a trial ends
 
 
@@ -175,13 +176,17 @@ class _Run:
                 stride_s = self._strode(fit, looks, rounds)
                 if stride_s is None:
                     return
-                late = looks is not None and time.monotonic() + stride_s > self.until_s
+                late = looks is not None and time.monotonic() + stride_s + self._dump_s(fit) > self.until_s
             stalled = looks is not None and looks.stalled and fit.rounds < last
             cut = late and not stalled and fit.rounds < last
             ended = stalled or cut or rounds == last
             yield self._stand(fit, looks if ended else None, ended=ended, cut=cut), fit
             if ended:
                 return
+
+    def _dump_s(self, fit: Fit) -> float:
+        """Return about how long it takes to write out the model of all folds."""
+        return _DUMPED_S * fit.rounds * len(self.bench.recipe.settings.levels) * self.bench.trainings
 
     def _prepared(self, folds: range) -> bool:
         """Do what folds need before their first round; return False where the trial was given up before."""

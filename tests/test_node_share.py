@@ -203,3 +203,14 @@ def test_places_that_others_left_are_swept(study):
         os.utime(place, (time.time() - 7200,) * 2)
     NodeShare(study)
     assert (old.exists(), new.exists(), used.exists()) == (False, True, True)
+
+
+def test_what_a_killed_process_had_half_written_is_swept_too(study):
+    once(NodeShare("old"), "gone")
+    place = _home() / "old"
+    for note in place.iterdir():
+        note.write_text("")
+    (place / "0123.456").write_bytes(bytes(range(256)))
+    os.utime(place, (time.time() - 7200,) * 2)
+    assert once(NodeShare(study), "mine") == ("mine", True)
+    assert not place.exists()

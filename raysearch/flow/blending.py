@@ -20,7 +20,7 @@ from raysearch.trial import unpack
 
 _NEAR_IN_TIME = 1.01  # of the best trial's score, up to which a mean is preferred to it
 _TIMED_ROWS = 1000  # that predictions are timed on; also the unit of the bound
-_QUICK_S = 0.05  # below it one try tells more of the machine than of the model
+_QUICK_S = 0.3  # below it one try tells more of the machine than of the model
 
 Watched = Callable[[TrialResult], Array]
 

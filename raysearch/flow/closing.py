@@ -102,8 +102,8 @@ def _settle(job: Job, conductor: Conductor, display: Display) -> tuple[Made, Tol
     trainer = Trainer(job)
     with job.clock.watch.part("model"):
         made, default = make_models(trainer, conductor, display), conductor.default
-    if made.final is not made.scored:  # the search's own trials were looked at as they ended
-        refuse_collapsed(job, made.final)
+    if made.final is not made.scored or not job.folds_are_averaged:
+        refuse_collapsed(job, made.final)  # all folds of the search's own trials were looked at as they ended
     told = _tell(job, made.scored, made.watched)
     made = replace(made, notes=(*made.notes, *same_for_all_note(told)))
     if default is None:

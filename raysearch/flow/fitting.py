@@ -78,9 +78,7 @@ class Trainer:
         if refit not in self._benches:
             job = self.job
             recipe = job.refit_recipe() if refit else job.recipe(threads=job.refit_threads)
-            # Fits for a location are the same as in the search only with as many threads.
-            share = NodeShare(job.share if refit else "")
-            self._benches[refit] = Bench(job.dataset.table, lean(recipe, job.space), share)
+            self._benches[refit] = Bench(job.dataset.table, lean(recipe, job.space), NodeShare(job.share))
         return self._benches[refit]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from raysearch.config import Config
 from raysearch.data import Dataset
 from raysearch.metrics import Array
-from raysearch.models import FitSettings, Frame
+from raysearch.models import TUNABLE, FitSettings, Frame
 from raysearch.recipe import ANCHOR, TARGET, WEIGHT, Recipe
 from raysearch.records import FoldRows
 from raysearch.space import SearchSpace
@@ -24,7 +24,9 @@ from raysearch.study.paths import StudyPaths
 _CLOSING = ((3.0, 0), (1.0, 10_000), (5.0, 200_000))
 _LAST_WORDS = ((0.7, 0), (1.3, 50_000))  # cut trials are scored and sent, in the same terms
 _ENDING_RAY_SHARE = 0.35  # of it, until the trials that run are given up, Ray has ended and trials are chosen
-_CELLS_A_THREAD = 1_000_000  # rows times features below which one more thread does not pay
+# Rows times features below which one more thread does not pay: for another level, and within a tree. There
+# threads gain a third at best, and on a busy machine take several times as long as one.
+_CELLS_A_THREAD, _CELLS_WITHIN = 20_000, 1_000_000
 _REFIT_SHARE = 0.2  # of the time budget at most: beyond it the search's own model is kept
 
 
@@ -106,15 +108,15 @@ class Job:
         return self.home.paths(self.about.name)
 
     @property
-    def refit_threads(self) -> int:
-        """Threads of the driver's own fits when the search is over: all cores that have something to do.
+    def refit_threads(self) -> tuple[int, int]:
+        """Threads of the driver's own fits when the search is over: all, and those within a tree.
 
-        Threads that wait for each other for each split take longer than one alone on a busy machine, up to
-        several times on tables below these sizes, where they gain a third at best.
+        They are the cores that have something to do.
         """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         cells = self.dataset.parts["valid"][1] * len(self.dataset.encoder.names)
-        return max(1, min(cores, cells // _CELLS_A_THREAD))
+        whole, within = (min(cores, cells // least) for least in (_CELLS_A_THREAD, _CELLS_WITHIN))
+        return max(1, whole), max(1, within)
 
     @property
     def scored_part(self) -> str:
@@ -141,8 +143,12 @@ class Job:
         transform, y = self.dataset.transform, self.dataset.table[TARGET].to_numpy()[self.rows(part)]
         return transform.standardise(transform.forward(y, self.anchor(part)))
 
-    def recipe(self, threads: int | None = None) -> Recipe:
-        """Return what trials do: learn from the training rows, score on the validation rows."""
+    def recipe(self, threads: tuple[int, int] | None = None) -> Recipe:
+        """Return what trials do: learn from the training rows, score on the validation rows.
+
+        Args:
+            threads: of a fit, and within a tree; None: those of a trial.
+        """
         search, compute = self.config.search, self.config.compute
         return Recipe(
             categorical=self.dataset.encoder.categorical,
@@ -151,7 +157,8 @@ class Job:
             settings=FitSettings(
                 levels=search.levels,
                 seed=search.seed,
-                threads=threads or compute.cpus_per_trial,
+                threads=threads[0] if threads else compute.cpus_per_trial,
+                within=threads[1] if threads else None,
                 gpu=compute.gpus_per_trial > 0,
                 monotone=self.dataset.monotone,
             ),
@@ -206,5 +213,6 @@ class Job:
             return 0.0
         learnt = sum(stop - start for fold in self.dataset.fits for start, stop in fold.train)
         rows = self.dataset.parts["valid"][1] / max(1, learnt)
-        threads = min(self.refit_threads, 8) / self.config.compute.cpus_per_trial
-        return rows / max(1.0, 0.8 * threads)
+        apart = all(TUNABLE[space.model].levels_apart for space in self.space.spaces)
+        threads = min(self.refit_threads[0 if apart else 1], 8) / self.config.compute.cpus_per_trial
+        return rows / (threads if threads < 1 else max(1.0, 0.8 * threads))

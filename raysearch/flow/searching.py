@@ -18,6 +18,10 @@ from raysearch.study.head_start import head_start
 from raysearch.study.ledger import Ledger
 
 
+def _needs_cluster(job: Job, conductor: Conductor) -> bool:
+    return job.config.compute.engine != "inline" and conductor.wants() != "done"
+
+
 @contextlib.contextmanager
 def learnt_ahead(job: Job, conductor: Conductor, ledger: Ledger) -> Iterator[str]:
     """Let the locations of the first trials be learnt while an own Ray starts, and those of their refits.
@@ -27,10 +31,12 @@ def learnt_ahead(job: Job, conductor: Conductor, ledger: Ledger) -> Iterator[str
     Yields:
         What they are shared under, for workers and for the refit; empty: they are not.
     """
-    if job.config.compute.engine == "inline" or conductor.wants() == "done" or not starts(job.config.compute):
+    compute = job.config.compute
+    # A graphics card is Ray's to give.
+    if compute.gpus_per_trial or not (_needs_cluster(job, conductor) and starts(compute)):
         yield ""
         return
-    points = list(ledger.waiting) or [(best.model, best.fit_params) for best in conductor.leading[:1]]
+    points = ledger.waiting() or [(best.model, best.fit_params) for best in conductor.leading[:1]]
     located = [(model, fit_params) for model, fit_params in points if location_kind(fit_params)]
     recipes = [job.recipe(), *([job.refit_recipe()] if job.refit_wanted else [])]
     with head_start(job.dataset.table, recipes, located) as share:
@@ -40,7 +46,7 @@ def learnt_ahead(job: Job, conductor: Conductor, ledger: Ledger) -> Iterator[str
 @contextlib.contextmanager
 def connection(job: Job, conductor: Conductor, display: Display) -> Iterator[Cluster | None]:
     """Hold the cluster that the trials will run on; None where there is none, or nothing to run."""
-    if job.config.compute.engine == "inline" or conductor.wants() == "done":
+    if not _needs_cluster(job, conductor):
         yield None
         return
     display.phase("starting Ray" if job.config.compute.address is None else "connecting to Ray")

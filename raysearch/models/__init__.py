@@ -81,5 +81,6 @@ def get_model(name: str) -> QuantileModel:
     # that work: on a busy machine two were measured to take 15 times as long as one. Not at all, and on some
     # machines they wake up on the same core, and take ten times as long on an idle one. Read at first import.
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # GNU's, rounds
+        os.environ.setdefault("KMP_BLOCKTIME", "1")  # LLVM's, milliseconds
     return cast(QuantileModel, importlib.import_module(f"raysearch.models.{name}").MODEL)

@@ -34,7 +34,7 @@ def _base_params(settings: FitSettings, rows: int) -> dict[str, Any]:
     return {
         "objective": "quantile",
         # Levels are trained beside each other; only threads beyond one a level are the library's own.
-        "num_threads": max(1, settings.threads // len(settings.levels)),
+        "num_threads": max(1, settings.of_a_tree // len(settings.levels)),
         "seed": settings.seed,
         "deterministic": True,
         # The library's automatic choice between the two is timed, and so would not repeat.
@@ -214,7 +214,7 @@ class LightGBM:
         careful: bool = False,
     ) -> tuple[dict[str, bytes], float]:
         frame, z, weights = rows
-        params = {**_base_params(settings, frame.rows), **_MEAN, "num_threads": settings.threads}
+        params = {**_base_params(settings, frame.rows), **_MEAN, "num_threads": settings.of_a_tree}
         if small:
             params["num_leaves"] = SMALL_LEAVES
         if careful:

@@ -37,7 +37,7 @@ _FILE = "file/"
 
 
 @dataclass(frozen=True)
-class _Kind:
+class MeanKind:
     """How a mean is learnt, see ``QuantileModel.fit_mean``."""
 
     small: bool = False
@@ -58,13 +58,13 @@ class Location:
     files: Mapping[str, bytes]
     learnt: Array
     watched: Array
-    kind: _Kind | None = None
+    kind: MeanKind | None = None
 
 
-def _kinds(frame: Frame) -> list[_Kind]:
+def _kinds(frame: Frame) -> list[MeanKind]:
     """Return the ways to learn a mean that the first stretch chooses from."""
-    kinds = [_Kind(), _Kind(small=True)]
-    return [*kinds, _Kind(careful=True)] if most_categories(frame) > MANY_CATEGORIES else kinds
+    kinds = [MeanKind(), MeanKind(small=True)]
+    return [*kinds, MeanKind(careful=True)] if most_categories(frame) > MANY_CATEGORIES else kinds
 
 
 def most_categories(frame: Frame) -> int:
@@ -115,7 +115,7 @@ def locate(
     many = frame.rows > _MANY_ROWS
     stretches = _OF_MANY if many else _STRETCHES
     edges = np.linspace(0, frame.rows, stretches + 1).astype(int).tolist()
-    kinds = [_Kind()] if many else _kinds(frame)  # those to choose from
+    kinds = [MeanKind()] if many else _kinds(frame)  # those to choose from
     if like and like.kind and abs(len(like.learnt) - frame.rows) <= _ABOUT * frame.rows:
         kinds = [like.kind]
     for i, (start, stop) in enumerate(pairwise(edges)):
@@ -158,7 +158,7 @@ def load_location(path: Path) -> Location | None:
         if "learnt" not in found:
             return None
         files = {name.removeprefix(_FILE): found[name].tobytes() for name in found if name.startswith(_FILE)}
-        kind = _Kind(*found["kind"].tolist()) if "kind" in found else None
+        kind = MeanKind(*found["kind"].tolist()) if "kind" in found else None
         return Location(files, found["learnt"], found["watched"], kind)
 
 

@@ -59,6 +59,9 @@ class FitSettings:
     """What a fit is told beside its parameters.
 
     Attributes:
+        threads: of a fit; levels that are trained beside each other need not wait for each other.
+        within: of these, those that share the work on one tree, and wait for each other at each split; None:
+            all.
         monotone: for each feature column 1 or -1 where every quantile must rise or fall with it, all else
             being equal, and 0 where it is free; empty: all are. Rows in which the column is missing stand
             apart.
@@ -71,6 +74,12 @@ class FitSettings:
     gpu: bool = False
     monotone: tuple[int, ...] = ()
     interleaved: bool = False
+    within: int | None = None
+
+    @property
+    def of_a_tree(self) -> int:
+        """Threads that share the work on one tree."""
+        return self.threads if self.within is None else self.within
 
 
 class Fit(Protocol):

@@ -42,7 +42,7 @@ class _Fit:
             label=np.zeros(watched.rows),
             feature_types=_types(watched),
             enable_categorical=True,
-            nthread=settings.threads,
+            nthread=settings.of_a_tree,
         )
         self._booster = xgb.Booster(
             {
@@ -50,7 +50,7 @@ class _Fit:
                 "quantile_alpha": np.asarray(settings.levels),
                 "tree_method": "hist",
                 "device": "cuda" if settings.gpu else "cpu",
-                "nthread": settings.threads,
+                "nthread": settings.of_a_tree,
                 "seed": settings.seed,
                 # Else boosters that advance by turns, one a fold, would draw from each other's chances.
                 "seed_per_iteration": settings.interleaved,
@@ -102,7 +102,7 @@ class XGBoost:
             feature_types=_types(frame),
             enable_categorical=True,
             max_bin=int(params.get("max_bin", TUNABLE[self.name].defaults["max_bin"])),
-            nthread=settings.threads,
+            nthread=settings.of_a_tree,
         )
 
     def save_binned(self, binned: xgb.QuantileDMatrix, path: Path) -> None:
@@ -153,7 +153,7 @@ class XGBoost:
     ) -> tuple[dict[str, bytes], float]:
         frame, z, weights = rows
         rounds, patience = MEAN_ROUNDS[small]
-        shared: dict[str, Any] = {"enable_categorical": True, "nthread": settings.threads}
+        shared: dict[str, Any] = {"enable_categorical": True, "nthread": settings.of_a_tree}
         known = xgb.QuantileDMatrix(frame.features, z, weight=weights, feature_types=_types(frame), **shared)
         watched = xgb.QuantileDMatrix(
             ahead[0].features, ahead[1], feature_types=_types(ahead[0]), ref=known, **shared
@@ -168,7 +168,7 @@ class XGBoost:
                 **({"min_child_weight": _CAREFUL_ROWS} if careful else {}),
                 "subsample": 0.8,
                 "colsample_bytree": 0.6,
-                "nthread": settings.threads,
+                "nthread": settings.of_a_tree,
                 "seed": settings.seed,
                 "verbosity": 0,
             },

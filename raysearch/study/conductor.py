@@ -48,7 +48,6 @@ class Conductor:
         self._milestones = milestones(limits.max_rounds)
         self.watch = Stopwatch(time.thread_time)  # the driver's own work during the search
         self.spent: dict[str, float] = {}  # the workers' seconds in trials of this run, by part
-        self.slots = 1  # trials at once
         self.first_fold = False  # whether trials are scored on their first fold alone before the others
         self.ended_now = 0  # trials of this run
         self._running: dict[str, Proposal] = {}
@@ -252,6 +251,15 @@ class Conductor:
     @property
     def running(self) -> int:
         return len(self._running)
+
+    @property
+    def slots(self) -> int:
+        """Trials at once."""
+        return self._time.slots
+
+    @slots.setter
+    def slots(self, slots: int) -> None:
+        self._time.slots = slots
 
     @property
     def ended(self) -> int:

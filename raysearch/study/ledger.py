@@ -144,14 +144,17 @@ class Ledger:
         with storage_errors_told(), storage.together() if isinstance(storage, Journal) else nothing():
             yield
 
-    @property
-    def waiting(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The trials that wait, in order: each one's model, and what its library will be given."""
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+    def waiting(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the trials that wait, in order: each one's model, and what its library will be given."""
+        with storage_errors_told():
+            trials = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        found = []
+        for trial in trials:
             about = trial.user_attrs.get(ATTRIBUTE, {})
             with contextlib.suppress(KeyError):  # a point that names some of the parameters
                 model, fit_params = self._space.to_fit({**trial.params, **trial.system_attrs.get(_FIXED, {})})
-                yield model, about.get("fit_params", fit_params)
+                found.append((model, about.get("fit_params", fit_params)))
+        return found
 
     def ask(self) -> optuna.Trial:
         """Open a trial: one that waits, else a new one."""

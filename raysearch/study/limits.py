@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from raysearch.pareto import Pick
 from raysearch.records import TrialResult
 
+_HEARD_S = 0.04  # in which the driver hears of a trial's end: all that run are cut at the same moment
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -24,7 +26,8 @@ class Limits:
         refit_most_s: a refit that would take longer is not made, and so needs no time kept for it.
         candidates: trials whose models are kept, for the ensemble to be chosen from.
         members: of the ensemble at most: time is kept to fit so many again, and the default.
-        last_words_s: kept before the deadline for trials that are cut to be scored, and to send their models.
+        last_words_s: kept before the deadline for trials that are cut to be scored, and to send their models;
+            ``_HEARD_S`` more for each that runs.
         pick: how the best trial is chosen where there are several objectives; None: there is one.
     """
 
@@ -38,7 +41,7 @@ class Limits:
     pick: Pick | None = None
     candidates: int = 1
     members: int = 1
-    last_words_s: float = 2.0
+    last_words_s: float = 0.0
 
 
 class TimeLeft:
@@ -48,11 +51,16 @@ class TimeLeft:
         self._limits = limits
         self._members = 1 if limits.pick is not None else limits.members
         self._promised: dict[str, float] = {}  # until when a running trial will be heard, by key
+        self.slots = 1  # trials at once
+
+    @property
+    def _last_words_s(self) -> float:
+        return self._limits.last_words_s + _HEARD_S * self.slots
 
     def promise(self, key: str, leading: Sequence[TrialResult], default: TrialResult | None) -> float:
         """Return the seconds in which a trial that begins now should end; so long it is not given up."""
         left = self.of_next_s(leading, default)
-        self._promised[key] = time.monotonic() + left + self._limits.last_words_s
+        self._promised[key] = time.monotonic() + left + self._last_words_s
         return left
 
     def ended(self, key: str) -> None:
@@ -64,7 +72,7 @@ class TimeLeft:
         if self._limits.deadline_s is None:
             return math.inf
         kept = self._refits_to_come_s(leading, default)
-        return self._limits.deadline_s - time.monotonic() - kept - self._limits.last_words_s
+        return self._limits.deadline_s - time.monotonic() - kept - self._last_words_s
 
     def is_over(self, leading: Sequence[TrialResult], default: TrialResult | None) -> bool:
         """Tell whether running trials are to be given up: refits need what is left, and no promise holds."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import nullcontext as nothing
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from raysearch.space import SearchSpace
 _MOST, _RENEWED = 500, 50  # trials that are modelled; of these the latest, all of them
 _BEST = 25  # that TPE takes for good ones, at most
 _AT_RANDOM = 10  # trials before TPE models any
+_REMEMBERED = 5 * _MOST  # rows, of trials that are modelled and of some that are no longer
 _IN_ARRAYS = 100  # trials from which on it is worth loading SciPy
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -47,18 +49,26 @@ def make_sampler(
         )
 
 
-def _compute_in_arrays() -> None:
-    """Let TPE compute the normal distribution in arrays: Optuna does so number by number.
+@contextlib.contextmanager
+def _in_arrays() -> Iterator[None]:
+    """Let TPE compute the normal distribution in arrays inside: Optuna does so number by number.
 
     That is half of the time of a proposal, and more the closer together trials lie.
     """
     from scipy.special import log_ndtr, ndtr
 
-    with contextlib.suppress(ImportError):  # another version of Optuna: then it is slower
+    try:
         from optuna.samplers._tpe import _truncnorm
 
-        if hasattr(_truncnorm, "_ndtr") and hasattr(_truncnorm, "_log_ndtr"):
-            _truncnorm._ndtr, _truncnorm._log_ndtr = ndtr, log_ndtr
+        own = _truncnorm._ndtr, _truncnorm._log_ndtr
+    except (ImportError, AttributeError):  # another version of Optuna: then it is slower
+        yield
+        return
+    _truncnorm._ndtr, _truncnorm._log_ndtr = ndtr, log_ndtr
+    try:
+        yield
+    finally:
+        _truncnorm._ndtr, _truncnorm._log_ndtr = own
 
 
 class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
@@ -78,7 +88,6 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
         self._chosen: list[FrozenTrial] = []  # of those that have ended, but for the latest
         self._known = 0  # trials that had ended when they were chosen
 
-        self._in_arrays = False
         self._part: Any = None  # the study with the trials that are modelled
         # Parameters of ended trials as TPE models them, by the parameters' names and the trial's number.
         self._rows: defaultdict[tuple[str, ...], dict[int, tuple[float, ...]]] = defaultdict(dict)
@@ -87,15 +96,13 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
         return dict(super().infer_relative_search_space(self._bounded(study, trial), trial))
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        return dict(super().sample_relative(self._bounded(study, trial), trial, search_space))
+        with _in_arrays() if trial.number >= _IN_ARRAYS else nothing():
+            return dict(super().sample_relative(self._bounded(study, trial), trial, search_space))
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, values: Any) -> Any:
         return super().sample_independent(self._bounded(study, trial), trial, name, values)
 
     def _bounded(self, study: optuna.Study, trial: FrozenTrial) -> Any:
-        if trial.number >= _IN_ARRAYS and not self._in_arrays:
-            self._in_arrays = True
-            _compute_in_arrays()
         if trial.number <= _MOST:
             return study
         if trial.number > self._looked:
@@ -115,18 +122,24 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
         return _Part(study, sorted(trials, key=lambda one: one.number))
 
     def _get_internal_repr(
-        self, trials: list[FrozenTrial], search_space: Mapping[str, BaseDistribution], *others: Any
+        self,
+        trials: list[FrozenTrial],
+        search_space: Mapping[str, BaseDistribution],
+        *others: Any,
+        **named: Any,
     ) -> dict[str, np.ndarray]:
         """Return the parameters of trials that have all of them, by name, as TPE models them.
 
         Optuna's own puts them together anew for each proposal, a fifth of its time.
         """
         known = self._rows[tuple(search_space)]
+        if len(known) > _REMEMBERED:
+            known.clear()
         rows = []
         for trial in trials:
             row = known.get(trial.number)
             if row is None:
-                one = super()._get_internal_repr([trial], search_space, *others)
+                one = super()._get_internal_repr([trial], search_space, *others, **named)
                 row = tuple(value for values in one.values() for value in values)
                 if trial.state.is_finished():
                     known[trial.number] = row

@@ -84,7 +84,8 @@ def open_ledger(place: Path, space: SearchSpace, seed: int = 0, database: str | 
 
 
 def limits(trials: int | None = None, **others: Any) -> Limits:
-    settings = {"deadline_s": None, "patience": None, "scheduler": "none", "max_rounds": 40, **others}
+    settings = {"deadline_s": None, "patience": None, "scheduler": "none", "max_rounds": 40}
+    settings |= {"last_words_s": 2.0, **others}
     return Limits(trials=trials, **settings)
 
 

@@ -71,7 +71,8 @@ def notes(name):
 @pytest.mark.parametrize("model", MODEL_NAMES)
 def test_workers_find_what_it_has_learnt(model, monkeypatch):
     table, search, whole = folds()
-    with head_start(table, [search, whole], [(model, LOCATED)]) as name:
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/of/a/notebook")])
+    with head_start(table, [search, whole], [("no-model", LOCATED), (model, LOCATED)]) as name:
         assert name
         assert within(60, lambda: (_home() / name).is_dir() and len(notes(name)) == 3)
         get_model(model)
@@ -154,9 +155,10 @@ def test_where_it_is_not_worth_it_or_cannot_be_nothing_is_begun(monkeypatch):
     with head_start(many, [search], [("lightgbm", LOCATED)]) as name:
         assert name == ""
     open_before = open_files()
-    monkeypatch.setattr(sys, "executable", "/no/python")
-    with head_start(table, [search], [("lightgbm", LOCATED)]) as name:
-        assert name == ""
+    for no_python in ("/no/python", None):
+        monkeypatch.setattr(sys, "executable", no_python)
+        with head_start(table, [search], [("lightgbm", LOCATED)]) as name:
+            assert name == ""
     assert open_files() == open_before
 
 

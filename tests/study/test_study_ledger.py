@@ -89,16 +89,16 @@ def test_what_waits_is_told_in_order_and_as_it_will_run(tmp_path, database):
     ledger.study.enqueue_trial({"num_leaves": 5})  # the sampler has the rest to say
     begin = {"num_leaves": 4, "learning_rate": 0.1, "num_boost_round": 20, "lambda_l1": 1.0}
     ledger.study.enqueue_trial(begin)
-    told = list(ledger.waiting)
+    told = ledger.waiting()
     assert [model for model, _ in told] == ["lightgbm"] * 3
     assert told[0][1]["lambda_l1"] == 0.0, "the library's default, which lies outside of the space"
     assert [params["num_leaves"] for _, params in told] == [31, 5, 4]
     assert dict(told[2][1]) == begin
     run = [accept(ledger, space) for _ in range(3)]
     assert dict(run[2].fit_params) == begin
-    assert list(ledger.waiting) == []
+    assert ledger.waiting() == []
     ledger.give_back(run[1].number)
-    assert [dict(params) for _, params in ledger.waiting] == [dict(run[1].fit_params)]
+    assert [dict(params) for _, params in ledger.waiting()] == [dict(run[1].fit_params)]
 
 
 def test_a_kill_between_the_defaults_of_two_libraries_loses_neither(tmp_path):
