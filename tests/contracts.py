@@ -349,6 +349,22 @@ class ModelContract:
         if tried == 3:
             assert ways[2][1] < ways[0][1], "categories that tell nothing are not learnt by heart"
 
+    def test_watched_rows_are_predicted_alike_however_many_there_are(self, monkeypatch):
+        frame, y = make_frame(400)
+        blank = frame.without([1])
+        found = []
+        for most in (10**9, 0):
+            monkeypatch.setattr("raysearch.models.lightgbm._MOST_CELLS", most)
+            binned = self.model.bin(frame.slice(0, 300), y[:300], self.small, SETTINGS)
+            fits = [
+                self.model.start(binned, self.small, SETTINGS, rows.slice(300, 400))
+                for rows in (frame, blank)
+            ]
+            for fit in fits:
+                fit.advance(6)
+            found.append(np.concatenate([fit.predict_watched() for fit in fits]))
+        np.testing.assert_array_equal(*found)
+
     def test_a_fold_of_about_as_many_rows_takes_what_served_the_first(self, tmp_path):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(4, 3000)).astype(np.float32)

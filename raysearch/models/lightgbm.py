@@ -18,6 +18,7 @@ from raysearch.models.tunables import CAT_SMOOTH, OWN, TUNABLE, adds_up
 _BINNING = TUNABLE["lightgbm"].binning
 _ROUNDS = TUNABLE["lightgbm"].rounds
 _FILE = "level_{:03d}.txt"
+_MOST_CELLS = 2_000_000  # of watched rows, of which a copy costs little: predicting them takes a quarter less
 _SMALL_ROWS = 30_000  # below, histograms by row are the faster ones
 _CAREFUL_ROWS = 300.0  # of a category, below which a careful mean does not tell it apart
 _MEAN = {  # learns quickly, and alike on small and large tables
@@ -85,7 +86,8 @@ class _Fit:
         self._gradients = [
             _pinball_gradient(level) if settings.monotone else None for level in settings.levels
         ]
-        self._watched = watched.features
+        small = watched.rows * watched.features.num_columns <= _MOST_CELLS
+        self._watched = watched.matrix() if small else watched.features
         self._sums: Array = np.zeros((watched.rows, len(settings.levels)))
         self._predicted = [0] * len(settings.levels)
         self._trees: list[list[int]] = [[0] for _ in settings.levels]  # by rounds: one can be without a split
@@ -110,7 +112,7 @@ class _Fit:
         self.rounds = rounds
 
     def predict_watched(self) -> Array:
-        if not self._watched.num_rows:
+        if not len(self._sums):
             return self._sums.copy()
         if not self.additive:
             return np.column_stack([self._predict(b, 0, -1) for b in self._boosters])
