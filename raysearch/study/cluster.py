@@ -7,9 +7,10 @@ import gc
 import logging
 import math
 import os
+import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -192,7 +193,8 @@ def _node_beside_dashboard() -> Iterator[None]:
         try:
             node(self)
             if wanted:
-                dashboard(self, **wanted)
+                with _deaf_to_ctrl_c():
+                    dashboard(self, **wanted)
         except BaseException:
             # ray.shutdown does not know of a node that is not whole yet.
             self.kill_all_processes(check_alive=False, allow_graceful=False)
@@ -203,6 +205,35 @@ def _node_beside_dashboard() -> Iterator[None]:
         yield
     finally:
         Node.start_api_server, Node.start_ray_processes = dashboard, node
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Let processes that Ray starts inside ignore Ctrl-C, which a terminal sends to all of a command.
+
+    Ray has it blocked for them. In its dashboard Python lifts that again: half started, it would stay so, and
+    Ray would wait a minute for it.
+    """
+    from ray._private import services
+
+    own = getattr(services, "ConsolePopen", None)
+    if own is None or os.name != "posix":  # another version of Ray
+        yield
+        return
+
+    def start(*words: Any, preexec_fn: Callable[[], None] | None = None, **named: Any) -> Any:
+        def begin() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if preexec_fn is not None:
+                preexec_fn()
+
+        return own(*words, preexec_fn=begin, **named)
+
+    services.ConsolePopen = start
+    try:
+        yield
+    finally:
+        services.ConsolePopen = own
 
 
 @contextlib.contextmanager

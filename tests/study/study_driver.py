@@ -111,6 +111,10 @@ def interrupted_while_it_starts():
         return worker
 
     ray._raylet.CoreWorker = interrupted
+    connect_until_interrupted()
+
+
+def connect_until_interrupted():
     try:
         with connected(compute()):
             print("went on", flush=True)
@@ -121,6 +125,9 @@ def interrupted_while_it_starts():
 
 
 def main(place, what):
+    if what == "connects":
+        connect_until_interrupted()
+        return
     if what == "interrupted":
         interrupted_while_it_starts()
         return

@@ -56,6 +56,13 @@ def fields(pid):
         return None
 
 
+def words_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
 def end_leftovers(processes):
     """Give what a killed driver left behind time to go by itself, then end it, by its ids only."""
     left = processes
@@ -158,6 +165,21 @@ def test_an_interrupt_while_ray_starts_ends_it_whole(tmp_path):
     driver = start(tmp_path, "interrupted")
     said, _ = driver.communicate(timeout=120)
     assert driver.returncode == 0, said
+    assert said.splitlines()[-2:] == ["interrupted", "children 0"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_the_whole_terminal_while_the_dashboard_starts_ends_it_whole(tmp_path):
+    command = [sys.executable, str(DRIVER), str(tmp_path), "connects"]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic() + 60
+    while not any("multiprocessing.forkserver" in words_of(pid) for pid in descendants(driver.pid)):
+        assert time.monotonic() < until, "the dashboard's own processes are called something else now"
+        time.sleep(0.02)
+    begun = time.monotonic()
+    os.killpg(driver.pid, signal.SIGINT)
+    said, _ = driver.communicate(timeout=120)
+    assert time.monotonic() - begun < 30, "Ray waited for a dashboard that is half started"
     assert said.splitlines()[-2:] == ["interrupted", "children 0"]
 
 
