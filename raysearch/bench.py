@@ -123,7 +123,7 @@ class Bench:
             while len(self._binned) >= self.recipe.kept * len(self._learnt):
                 self._share.forget(self._binned.popitem(last=False)[0])
             with self.watch.part("binning"):
-                self._binned[key] = self._bin(key, self._known(fold, seen), location, fit_params)
+                self._binned[key] = self._bin(key, model, self._known(fold, seen), location, fit_params)
         self._binned.move_to_end(key)
         watched = self._watched[fold]
         if location is None:
@@ -134,10 +134,15 @@ class Bench:
         return LocatedFit(self._start(model, self._binned[key], fit_params, settings, watched), location)
 
     def _bin(
-        self, key: tuple[Any, ...], known: Known, location: Location | None, fit_params: Mapping[str, Any]
+        self,
+        key: Hashable,
+        model: QuantileModel,
+        known: Known,
+        location: Location | None,
+        fit_params: Mapping[str, Any],
     ) -> Any:
         """Return a fold's rows as the library bins them, or as another worker of the node has."""
-        model, settings = get_model(key[0]), self.recipe.settings
+        settings = self.recipe.settings
         rows, z, weights = known
         if location is not None:
             rows, z = with_location(rows, location.learnt), z - location.learnt

@@ -87,7 +87,6 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
         self._next = 0  # number of the first trial that was not seen
         self._chosen: list[FrozenTrial] = []  # of those that have ended, but for the latest
         self._known = 0  # trials that had ended when they were chosen
-
         self._part: Any = None  # the study with the trials that are modelled
         # Parameters of ended trials as TPE models them, by the parameters' names and the trial's number.
         self._rows: defaultdict[tuple[str, ...], dict[int, tuple[float, ...]]] = defaultdict(dict)
