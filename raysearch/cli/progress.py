@@ -19,6 +19,7 @@ from raysearch.cli.words import duration, number, objectives_line
 from raysearch.flow.display import SearchBegins
 from raysearch.records import TrialResult
 from raysearch.report.warm import begin_words
+from raysearch.report.wording import several
 
 _LINE_EVERY_S = 5.0
 
@@ -64,6 +65,12 @@ class TerminalDisplay:
                 get_renderable=self._line, console=self._console, refresh_per_second=4, transient=True
             )
             self._live.start()
+
+    def dashboard_stands(self, url: str) -> None:
+        if url:
+            self._console.print(_dashboard(url))
+        else:
+            self.warn("Ray's dashboard does not start; the search goes on without it")
 
     def trial_started(self, number: int, key: str, model: str, params: Mapping[str, Any]) -> None:
         self._running.add(key)
@@ -165,12 +172,14 @@ def _opening(about: SearchBegins) -> list[str]:
     if about.objectives != SearchBegins.objectives:
         lines.append(escape(objectives_line(about.objectives)))
     if about.dashboard:
-        lines.append(
-            f"Ray dashboard: {about.dashboard} (if it asks for a token: `ray get-auth-token`), "
-            f"{about.slots} trials at once"
-        )
+        lines.append(_dashboard(about.dashboard))
+    lines.append(f"{several(about.slots, 'trial', 'trials')} at once")
     if about.tracking_uri:
         lines.append(f"MLflow: {escape(about.tracking_uri)}")
     if about.warm and not about.warm.note:  # a note was told as a warning
         lines.append(escape(begin_words(about.warm)))
     return lines
+
+
+def _dashboard(url: str) -> str:
+    return f"Ray dashboard: {url} (if it asks for a token: `ray get-auth-token`)"

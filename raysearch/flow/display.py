@@ -19,6 +19,7 @@ class SearchBegins:
         trials: trials asked for; None where only time counts.
         time_budget_s: seconds for the whole command; None: no limit.
         deadline_s: the budget's end on ``time.monotonic``.
+        dashboard: the Ray dashboard's URL; empty where there is none, or none yet.
         objectives: what trials are scored by, in words; the first one is their score.
         warm: points of earlier studies that a new study begins with, where they were asked for.
     """
@@ -48,6 +49,9 @@ class Display(Protocol):
 
     def search_begins(self, about: SearchBegins) -> None: ...
 
+    def dashboard_stands(self, url: str) -> None:
+        """An own Ray's dashboard answers, or never will (no URL); told from another thread."""
+
     def trial_started(self, number: int, key: str, model: str, params: Mapping[str, Any]) -> None: ...
 
     def trial_ended(self, result: TrialResult) -> None: ...
@@ -68,6 +72,8 @@ class Silent:
     def phase(self, text: str) -> None: ...
 
     def search_begins(self, about: SearchBegins) -> None: ...
+
+    def dashboard_stands(self, url: str) -> None: ...
 
     def trial_started(self, number: int, key: str, model: str, params: Mapping[str, Any]) -> None: ...
 

@@ -52,7 +52,7 @@ def connection(job: Job, conductor: Conductor, display: Display) -> Iterator[Clu
     display.phase("starting Ray" if job.config.compute.address is None else "connecting to Ray")
     with contextlib.ExitStack() as held:
         with job.clock.watch.part("Ray"):
-            cluster = held.enter_context(connected(job.config.compute))
+            cluster = held.enter_context(connected(job.config.compute, display.dashboard_stands))
         yield cluster
         with job.clock.watch.part("Ray"):
             held.close()

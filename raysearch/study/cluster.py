@@ -16,9 +16,10 @@ from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
 from raysearch.memory import Room
 from raysearch.study.guard import SignalHandlers, environment, first_interrupt_waits
-from raysearch.study.own_ray import end_autoscaler, garbage_left, node_beside_dashboard
+from raysearch.study.own_ray import SETTINGS, OwnRay, Stands, garbage_left
 
-_SETTINGS = ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")
+# Telemetry is off, and Ray's drivers must not silence what CUDA shows to processes without GPUs.
+_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", **SETTINGS}
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Cluster:
     """A cluster that this process is connected to.
 
     Attributes:
-        dashboard: address of the Ray dashboard with its scheme; empty where there is none.
+        dashboard: address of the Ray dashboard with its scheme; empty where there is none, or not yet.
         slots: trials that can run at once.
         own: the connection ends with the search, and with it all that the search has left there.
         rooms: what each node has for trials.
@@ -116,37 +117,42 @@ def starts(compute: ComputeConfig) -> bool:
 
 
 @contextlib.contextmanager
-def connected(compute: ComputeConfig) -> Iterator[Cluster]:
+def connected(compute: ComputeConfig, stands: Stands = lambda address: None) -> Iterator[Cluster]:
     """Connect to ``compute.address``, or start an own local Ray; what was started is ended again.
+
+    Args:
+        stands: told the address of the dashboard of an own Ray once it answers, from a thread; empty: it
+            does not start.
 
     Raises:
         ClusterError: when there is no cluster, or it cannot hold a single trial.
     """
-    # Telemetry is off, and Ray's drivers must not silence what CUDA shows to processes without GPUs.
-    with environment({name: os.environ.get(name, "0") for name in _SETTINGS}):
+    with environment({name: os.environ.get(name, value) for name, value in _SETTINGS.items()}):
         import ray
 
         if not ray.is_initialized():
-            yield from _own_connection(compute)
+            yield from _own_connection(compute, stands)
             return
     # The caller's own connection, in a notebook or a test: used, and left as it was.
     _check_same(compute.address, ray.get_runtime_context().gcs_address)
     yield _describe(compute, "", own=False)
 
 
-def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
+def _own_connection(compute: ComputeConfig, stands: Stands) -> Iterator[Cluster]:
     import ray
 
-    handlers = SignalHandlers()
+    handlers, own = SignalHandlers(), OwnRay(lambda address: stands(_with_scheme(address)))
     try:
-        with first_interrupt_waits(), node_beside_dashboard():
-            context = ray.init(
-                address=compute.address or "local",
-                include_dashboard=None if compute.address else True,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=False,
-            )
+        with first_interrupt_waits():
+            with own.starting():
+                context = ray.init(
+                    address=compute.address or "local",
+                    include_dashboard=None if compute.address else True,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=False,
+                )
+            own.started()
     except BaseException as error:
         with garbage_left():
             ray.shutdown()  # what was started before the error, or before Ctrl-C
@@ -161,7 +167,7 @@ def _own_connection(compute: ComputeConfig) -> Iterator[Cluster]:
         yield _describe(compute, context.dashboard_url or "", own=True)
     finally:
         try:
-            end_autoscaler()
+            own.left()
         finally:
             with garbage_left():
                 ray.shutdown()
@@ -198,8 +204,12 @@ def _describe(compute: ComputeConfig, dashboard: str, *, own: bool) -> Cluster:
             f"{compute.gpus_per_trial:g} GPUs; the cluster has {cpus:g} CPUs and {gpus:g} GPUs in all"
         )
     wanted = compute.max_concurrent or slots
-    url = f"http://{dashboard}" if dashboard else ""
+    url = _with_scheme(dashboard)
     return Cluster(context.gcs_address, url, cpus, gpus, min(slots, wanted), own, rooms)
+
+
+def _with_scheme(address: str) -> str:
+    return f"http://{address}" if address else ""
 
 
 def _slots(resources: dict[str, float], compute: ComputeConfig) -> int:

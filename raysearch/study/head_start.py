@@ -28,7 +28,7 @@ from raysearch.recipe import Recipe
 Point = tuple[str, Mapping[str, Any]]  # a model, and what its library is given
 _PROGRAM = "from raysearch.study.head_start import main; main()"
 _MOST_CELLS = 2_000_000  # rows times features: of more, the start of Ray is little beside the trials
-_NICENESS = 5  # Ray's start goes first, and so do workers: when they wait for it, their cores are free
+_NICENESS = 12  # Ray's start goes first, and so do workers: when they wait for it, their cores are free
 
 
 @contextlib.contextmanager

@@ -4,55 +4,149 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+# Before a driver may go on, Ray starts as many workers as there are cores; trials come too early to take one
+# of them. Workers give way to the driver, which gives them their work, but not as far as Ray lets them (15):
+# there whatever else there is goes first.
+SETTINGS = {"RAY_prestart_worker_first_driver": "0", "RAY_worker_niceness": "5"}
+_DASHBOARD_NICENESS = 10  # while all cores train it comes a few seconds later, and watching it costs less
+# Of these, an own Ray needs neither the autoscaler, which has nothing to scale and whose end Ray waits a
+# second for, nor the one that sends the workers' logs to a driver that does not show them.
+_STEPS = ("start_api_server", "start_ray_processes", "start_monitor", "start_log_monitor")
+_LONGEST_START_S = 60.0
+_LOOK_EVERY_S = 0.05
+
+Stands = Callable[[str], None]  # told the dashboard's address, HOST:PORT, when it stands; "": it never will
+
+
+class OwnRay:
+    """A local Ray while it starts: its node first, and its dashboard behind the search's back.
+
+    Ray waits for its dashboard before it starts its node, then in steps of a second for that.
+    """
+
+    def __init__(self, stands: Stands) -> None:
+        self._stands = stands
+        self._left = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._node: Any = None
+        self._dashboard: Callable[[], None] | None = None
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Let ``ray.init`` inside start no more than its node."""
+        try:
+            from ray._private.node import Node
+
+            methods = {name: getattr(Node, name) for name in _STEPS}
+        except (ImportError, AttributeError):  # another version of Ray
+            yield
+            return
+
+        def later(node: Any, **words: Any) -> None:
+            node._webui_url = ""  # not known yet
+            self._node, self._dashboard = node, lambda: methods["start_api_server"](node, **words)
+
+        def start(node: Any) -> None:
+            try:
+                methods["start_ray_processes"](node)
+                importlib.import_module("raysearch.study.ray_engine")  # needed next, and there is time now
+                _wait_for(node)
+            except BaseException:
+                # ray.shutdown does not know of a node that is not whole yet.
+                node.kill_all_processes(check_alive=False, allow_graceful=False)
+                raise
+
+        changed = {"start_api_server": later, "start_ray_processes": start}
+        try:
+            for name in _STEPS:
+                setattr(Node, name, changed.get(name, _nothing))
+            yield
+        finally:
+            for name, method in methods.items():
+                setattr(Node, name, method)
+
+    def started(self) -> None:
+        """Begin to start the dashboard, now that the driver is connected."""
+        if self._dashboard is None:
+            return
+        with _in_the_background(), _not_waited_for():
+            self._dashboard()
+        self._thread = threading.Thread(target=self._watch, name="raysearch-dashboard", daemon=True)
+        self._thread.start()
+
+    def left(self) -> None:
+        """Wait for a dashboard that is half started: ended before it stands, it leaves processes."""
+        if self._thread is not None:
+            self._left.set()
+            self._thread.join()
+
+    def _watch(self) -> None:
+        from ray._private import ray_constants as names
+
+        until = time.monotonic() + _LONGEST_START_S
+        address = ""
+        with contextlib.suppress(Exception):
+            store = self._node.get_gcs_client()
+            while not address and time.monotonic() < until and self._alive():
+                time.sleep(_LOOK_EVERY_S)
+                found = store.internal_kv_get(
+                    names.DASHBOARD_ADDRESS.encode(), names.KV_NAMESPACE_DASHBOARD, timeout=5
+                )
+                address = (found or b"").decode()
+            self._node._webui_url = address
+            store.internal_kv_put(b"webui:url", address.encode(), True, names.KV_NAMESPACE_DASHBOARD)
+        if not self._left.is_set():
+            self._stands(address)
+
+    def _alive(self) -> bool:
+        return all(one.process.poll() is None for one in self._node.all_processes.get("dashboard", ()))
+
+
+def _nothing(node: Any) -> None:
+    pass
+
+
+def _wait_for(node: Any) -> None:
+    """Wait until a node is known to the cluster. Ray looks once a second."""
+    until = time.monotonic() + _LONGEST_START_S
+    with contextlib.suppress(Exception):  # another version of Ray: then it looks by itself
+        store = node.get_gcs_client()
+        while not store.get_all_node_info(timeout=5) and time.monotonic() < until:
+            time.sleep(_LOOK_EVERY_S)
+
 
 @contextlib.contextmanager
-def node_beside_dashboard() -> Iterator[None]:
-    """Let an own local Ray start its node before it waits for its dashboard, which takes as long again.
+def _not_waited_for() -> Iterator[None]:
+    """Let Ray start its dashboard without waiting until that tells where it is."""
+    from ray._private.ray_constants import DASHBOARD_ADDRESS
+    from ray.experimental import internal_kv
 
-    Ray waits for the dashboard first.
-    """
-    try:
-        from ray._private.node import Node
+    asked = internal_kv._internal_kv_get
 
-        dashboard, node = Node.start_api_server, Node.start_ray_processes
-    except (ImportError, AttributeError):  # another version of Ray
-        yield
-        return
-    wanted: dict[str, Any] = {}
+    def answer(key: Any, **words: Any) -> Any:
+        return b"" if key == DASHBOARD_ADDRESS else asked(key, **words)
 
-    def start_dashboard(self: Any, **words: Any) -> None:
-        self._webui_url = ""  # not known yet
-        wanted.update(words)
-
-    def start_node(self: Any) -> None:
-        try:
-            node(self)
-            if wanted:
-                with _deaf_to_ctrl_c():
-                    dashboard(self, **wanted)
-        except BaseException:
-            # ray.shutdown does not know of a node that is not whole yet.
-            self.kill_all_processes(check_alive=False, allow_graceful=False)
-            raise
-
-    Node.start_api_server, Node.start_ray_processes = start_dashboard, start_node
+    internal_kv._internal_kv_get = answer
     try:
         yield
     finally:
-        Node.start_api_server, Node.start_ray_processes = dashboard, node
+        internal_kv._internal_kv_get = asked
 
 
 @contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Let processes that Ray starts inside ignore Ctrl-C, which a terminal sends to all of a command.
+def _in_the_background() -> Iterator[None]:
+    """Let processes that Ray starts inside give way to workers, and ignore Ctrl-C.
 
-    Ray has it blocked for them. In its dashboard Python lifts that again: half started, it would stay so, and
-    Ray would wait a minute for it.
+    A terminal sends that to all, and Ray has it blocked for them. In its dashboard Python lifts that again:
+    half started, it would stay so, and Ray would wait a minute for it.
     """
     from ray._private import services
 
@@ -64,6 +158,7 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
     def start(*words: Any, preexec_fn: Callable[[], None] | None = None, **named: Any) -> Any:
         def begin() -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            os.nice(_DASHBOARD_NICENESS)
             if preexec_fn is not None:
                 preexec_fn()
 
@@ -89,15 +184,3 @@ def garbage_left() -> Iterator[None]:
     finally:
         if collected:
             gc.enable()
-
-
-def end_autoscaler() -> None:
-    """End the autoscaler of an own local Ray, which has nothing to scale.
-
-    Ray ends it after the process that it wants to report its end to, and so waits for it a second in vain.
-    """
-    with contextlib.suppress(Exception):  # another version of Ray: then it waits
-        from ray._private import worker
-
-        for monitor in getattr(worker._global_node, "all_processes", {}).get("monitor", ()):
-            monitor.process.kill()

@@ -25,7 +25,7 @@ from raysearch.study.conductor import Conductor
 from raysearch.study.guard import Fault, process_left_alone
 from raysearch.study.ledger import Ledger
 from raysearch.study.loss import error_of, last_line, losses_survived, why_lost
-from raysearch.study.worker import JOB, REPORT, SCORE, SPEC, SharedJob, TrialWorker
+from raysearch.study.worker import JOB, REPORT, SCORE, SPEC, SharedJob, TrialWorker, environment_left
 from raysearch.trial import TrialSpec
 
 _RESTARTS = 2  # times that Tune's loop is begun anew after an error of its own, without a trial that ended
@@ -244,7 +244,13 @@ def _run_tune(
     conductor: Conductor, search: _LedgerSearch, fault: Fault, place: tuple[Cluster, ComputeConfig]
 ) -> None:
     scratch = tempfile.TemporaryDirectory(prefix="raysearch-tune-", ignore_cleanup_errors=True)
-    with contextlib.suppress(_Halt, _GentleHaltError), process_left_alone(), losses_survived(), scratch:
+    with (
+        contextlib.suppress(_Halt, _GentleHaltError),
+        process_left_alone(),
+        losses_survived(),
+        environment_left(),
+        scratch,
+    ):
         _tuner(conductor, search, fault, place, scratch.name).fit()
 
 

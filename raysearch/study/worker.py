@@ -84,3 +84,31 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         report = next(self._reports)
         score = report.rung.score if report.rung else float("nan")
         return {SCORE: score, REPORT: report, "done": report.final or bool(report.failure)}
+
+
+@contextlib.contextmanager
+def environment_left() -> Iterator[None]:
+    """Let Ray Tune start workers in the environment of their node, as Ray has it.
+
+    Tune sets a variable for PyTorch, for which Ray's agent has to make an environment before each worker
+    starts, and sends along the keys of the driver's AWS account, which the dashboard shows.
+    """
+    try:
+        from ray.tune.execution import tune_controller
+
+        classes = tune_controller._ActorClassCache
+    except (ImportError, AttributeError):  # another version of Ray
+        yield
+        return
+
+    class Plain(classes):  # type: ignore[misc, valid-type]
+        def get(self, trainable_cls: type) -> Any:
+            if trainable_cls not in self._cache:
+                self._cache[trainable_cls] = ray.remote(trainable_cls)
+            return self._cache[trainable_cls]
+
+    tune_controller._ActorClassCache = Plain
+    try:
+        yield
+    finally:
+        tune_controller._ActorClassCache = classes

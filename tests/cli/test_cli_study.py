@@ -55,7 +55,7 @@ def test_the_json_holds_what_it_promises(ended, told):
 
 def test_the_terminal_shows_the_study_and_no_chatter(ended):
     _, done = ended
-    for word in ("study s", "200 rows", "Ray dashboard: http://", "MLflow: sqlite", "trials 3/3", "best "):
+    for word in ("study s", "200 rows", "2 trials at once", "MLflow: sqlite", "trials 3/3", "best "):
         assert word in done.stderr
     noise = [line for line in done.stderr.splitlines() if CHATTER.search(line)]
     assert noise == []

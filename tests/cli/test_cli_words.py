@@ -125,6 +125,15 @@ def shown(monkeypatch):
     return TerminalDisplay(stream, lambda path: None), stream
 
 
+def test_a_dashboard_that_comes_later_or_never_is_told(shown):
+    display, stream = shown
+    display.dashboard_stands("http://127.0.0.1:8266")
+    display.dashboard_stands("")
+    text = stream.getvalue()
+    assert "Ray dashboard: http://127.0.0.1:8266 (if it asks for a token: `ray get-auth-token`)" in text
+    assert "warning: Ray's dashboard does not start; the search goes on without it" in text
+
+
 def test_lines_tell_trials_done_best_score_and_time_left(shown, about):
     display, stream = shown
     display.study_made("s", Path("studies/s/raysearch.log"))

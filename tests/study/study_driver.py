@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from raysearch.errors import ClusterError
 from raysearch.study import ray_engine
 from raysearch.study.cluster import connected
+from raysearch.study.own_ray import _STEPS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from study_made_up import begin, compute, limits, small_job
@@ -60,11 +62,12 @@ def leave_while_another_thread_litters():
     import ray
     from ray._private.node import Node
 
-    left, methods = threading.Event(), (Node.start_api_server, Node.start_ray_processes)
-    with connected(compute()) as cluster:
-        assert (Node.start_api_server, Node.start_ray_processes) == methods
-        place = urlsplit(cluster.dashboard)
-        socket.create_connection((place.hostname, place.port), timeout=5).close()  # it is there already
+    left, methods = threading.Event(), [getattr(Node, name) for name in _STEPS]
+    told = queue.Queue()
+    with connected(compute(), told.put):
+        assert [getattr(Node, name) for name in _STEPS] == methods
+        place = urlsplit(told.get(timeout=60))
+        socket.create_connection((place.hostname, place.port), timeout=5).close()  # it is there
         references = [ray.put(i) for i in range(20_000)]
         thread = threading.Thread(target=litter, args=(references, left))
         thread.start()
@@ -114,9 +117,11 @@ def interrupted_while_it_starts():
     connect_until_interrupted()
 
 
-def connect_until_interrupted():
+def connect_until_interrupted(seconds=0):
     try:
         with connected(compute()):
+            print("connected", flush=True)
+            time.sleep(seconds)
             print("went on", flush=True)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
@@ -126,6 +131,9 @@ def connect_until_interrupted():
 
 def main(place, what):
     if what == "connects":
+        connect_until_interrupted(60)
+        return
+    if what == "leaves":
         connect_until_interrupted()
         return
     if what == "interrupted":

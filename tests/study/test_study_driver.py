@@ -63,16 +63,22 @@ def words_of(pid):
         return ""
 
 
-def end_leftovers(processes):
-    """Give what a killed driver left behind time to go by itself, then end it, by its ids only."""
+def alive(processes, seconds=10.0):
+    """Return those that still run, after a while for them to go by themselves."""
+    until = time.monotonic() + seconds
     left = processes
-    for _ in range(100):
+    while left:
         left = {pid: began for pid, began in left.items() if (fields(pid) or [""] * 20)[19] == began}
         left = {pid: began for pid, began in left.items() if (fields(pid) or ["Z"])[0] != "Z"}
-        if not left:
-            return
+        if time.monotonic() > until:
+            break
         time.sleep(0.1)
-    for pid in left:
+    return left
+
+
+def end_leftovers(processes):
+    """Give what a killed driver left behind time to go by itself, then end it, by its ids only."""
+    for pid in alive(processes):
         os.kill(pid, signal.SIGKILL)
 
 
@@ -178,11 +184,24 @@ def test_ctrl_c_of_the_whole_terminal_while_the_dashboard_starts_ends_it_whole(t
             pytest.skip("the dashboard of this version of Ray has no processes of its own")
         assert time.monotonic() < until, "Ray does not start"
         time.sleep(0.02)
-    begun = time.monotonic()
+    begun, below = time.monotonic(), descendants(driver.pid)
     os.killpg(driver.pid, signal.SIGINT)
     said, _ = driver.communicate(timeout=120)
     assert time.monotonic() - begun < 30, "Ray waited for a dashboard that is half started"
     assert said.splitlines()[-2:] == ["interrupted", "children 0"]
+    assert alive(below) == {}
+
+
+@pytest.mark.slow
+def test_an_own_ray_that_is_left_before_its_dashboard_stands_leaves_no_process(tmp_path):
+    driver = start(tmp_path, "leaves")
+    assert until(driver, "connected")
+    below: dict[int, str] = {}
+    while driver.poll() is None:
+        below |= descendants(driver.pid)
+        time.sleep(0.02)
+    assert len(below) >= 3  # Ray's
+    assert alive(below) == {}
 
 
 def test_a_first_interrupt_waits_and_a_second_does_not():
