@@ -11,6 +11,7 @@ from raysearch.pareto import Pick
 from raysearch.records import TrialResult
 
 _HEARD_S = 0.04  # in which the driver hears of a trial's end: all that run are cut at the same moment
+_FIRST_MODEL_S = 1.0  # so much later trials are given up where none has left a model: without one all is lost
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class TimeLeft:
         deadline = self._limits.deadline_s
         if deadline is None:
             return False
+        deadline += 0.0 if leading else _FIRST_MODEL_S
         promised = min(deadline, max(self._promised.values(), default=-math.inf))
         return time.monotonic() >= max(promised, deadline - self.refits_s(leading, default))
 

@@ -15,7 +15,13 @@ from typing import Any
 # Before a driver may go on, Ray starts as many workers as there are cores; trials come too early to take one
 # of them. Workers give way to the driver, which gives them their work, but not as far as Ray lets them (15):
 # there whatever else there is goes first.
-SETTINGS = {"RAY_prestart_worker_first_driver": "0", "RAY_worker_niceness": "5"}
+SETTINGS = {
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_worker_niceness": "5",
+    # A node that asks its own object store a moment too early, as most do, sleeps for a second.
+    "RAY_raylet_client_connect_timeout_milliseconds": "50",
+    "RAY_raylet_client_num_connect_attempts": "200",
+}
 _DASHBOARD_NICENESS = 10  # while all cores train it comes a few seconds later, and watching it costs less
 # Of these, an own Ray needs neither the autoscaler, which has nothing to scale and whose end Ray waits a
 # second for, nor the one that sends the workers' logs to a driver that does not show them.

@@ -62,3 +62,12 @@ def test_more_is_kept_for_last_words_the_more_trials_are_cut_at_once():
         assert not asked.is_over((), None)
     assert left[0] == pytest.approx(99.0, abs=0.2)
     assert left[0] - left[1] == pytest.approx(63 * 0.04, abs=0.2)
+
+
+def test_trials_are_given_up_a_second_later_where_none_has_left_a_model(monkeypatch):
+    asked, leading = TimeLeft(Limits(None, 100.0, None, "none", 40)), SimpleNamespace(key="a", seconds=1.0)
+    over = []
+    for now in (99.9, 100.1, 100.9, 101.1):
+        monkeypatch.setattr(time, "monotonic", lambda now=now: now)
+        over.append((asked.is_over((), None), asked.is_over((leading,), None)))
+    assert over == [(False, False), (False, True), (False, True), (True, True)]

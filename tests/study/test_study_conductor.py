@@ -107,6 +107,7 @@ def test_a_late_gain_of_a_running_trial_does_not_revive_a_search_that_has_ended(
 
 def test_time_halts_what_runs(tmp_path):
     study = begin(tmp_path, limits(9, deadline_s=time.monotonic() + 0.2))
+    finish(study, 1.0)
     spec = propose(study)
     assert not study.conductor.halted
     time.sleep(0.25)
@@ -114,7 +115,7 @@ def test_time_halts_what_runs(tmp_path):
     assert (study.conductor.wants(), study.conductor.stopped_by) == ("done", "time")
     study.conductor.release()
     assert study.watcher.told[-1] == ("interrupted", spec.key)
-    assert study.ledger.study.trials[0].state == TrialState.WAITING
+    assert study.ledger.study.trials[1].state == TrialState.WAITING
 
 
 def test_a_search_that_has_all_its_trials_was_not_ended_by_time(tmp_path):
