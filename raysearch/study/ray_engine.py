@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import ray
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
@@ -24,32 +23,15 @@ from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor
 from raysearch.study.guard import Fault, process_left_alone
 from raysearch.study.ledger import Ledger
-from raysearch.study.loss import error_of, last_line, losses_survived, why_lost
+from raysearch.study.loss import last_line, losses_survived
+from raysearch.study.tune_hooks import GentleHaltError, Halt, Local, RungScheduler, Steps
 from raysearch.study.worker import JOB, REPORT, SCORE, SPEC, SharedJob, TrialWorker, environment_left
 from raysearch.trial import TrialSpec
 
 _RESTARTS = 2  # times that Tune's loop is begun anew after an error of its own, without a trial that ended
 
 
-class _Halt(BaseException):
-    """Leaves Tune's loop at once, with workers as they are: the end of the connection ends them.
-
-    Tune's own way out waits seconds for running steps, saves what nobody reads, and looks for missing logs.
-    """
-
-
-class _GentleHaltError(Exception):
-    """Leaves Tune's loop and lets it clean up: where the connection goes on, nothing may stay behind."""
-
-
-class _Local:
-    """Tune writes its helpers to a file for a resume of its own. Ours is the ledger."""
-
-    def __reduce__(self) -> tuple[type[object], tuple[()]]:
-        return object, ()
-
-
-class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
+class _LedgerSearch(Local, OptunaSearch):  # type: ignore[misc]
     """OptunaSearch on the ledger's storage, which tells Optuna how each trial really ended.
 
     The stock class tells a trial that was stopped early as complete, and leaves one with a NaN running.
@@ -71,6 +53,7 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
         self._ledger = ledger
         self._job = job
         self._fault = fault
+        self.study = study.study_name
         self.keys: dict[str, str] = {}
         self.errors: dict[str, str] = {}  # why a trial's worker was lost, by Tune's id of the trial
 
@@ -109,73 +92,6 @@ class _LedgerSearch(_Local, OptunaSearch):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """Do nothing: the ledger holds all there is."""
-
-
-class _RungScheduler(_Local, FIFOScheduler):  # type: ignore[misc]
-    """Asks the conductor at each rung whether the trial goes on."""
-
-    def __init__(self, conductor: Conductor, search: _LedgerSearch, fault: Fault) -> None:
-        super().__init__()
-        self._conductor = conductor
-        self._search = search
-        self._fault = fault
-        self._chosen: set[str] = set()  # trials that wait and have been chosen before
-        self._worked = False  # a worker has come as far as a first rung
-
-    def on_trial_result(
-        self, tune_controller: Any, trial: tune.experiment.Trial, result: dict[str, Any]
-    ) -> str:
-        self._worked = True
-        with self._fault.noted(), self._conductor.watch.part("ledger"):
-            if self._conductor.reached(self._search.keys[trial.trial_id], result[REPORT].rung):
-                return str(TrialScheduler.CONTINUE)
-        return str(TrialScheduler.STOP)
-
-    def choose_trial_to_run(self, tune_controller: Any) -> tune.experiment.Trial | None:
-        """Return the trial that was proposed last, once: a worker that is free is for that one.
-
-        Trials before it wait for workers that are starting. The stock scheduler would give them the free one
-        and end theirs before it stands: where workers start slower than trials end, few ever do. It also
-        looks through all trials that ever were.
-        """
-        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == trial.PENDING]
-        new = [trial for trial in waiting if trial.trial_id not in self._chosen]
-        self._chosen = {trial.trial_id for trial in waiting}
-        return max(new, key=lambda trial: trial.config[SPEC].number, default=None)
-
-    def on_trial_error(self, tune_controller: Any, trial: tune.experiment.Trial) -> None:
-        error = error_of(trial.pickled_error_file)
-        reason = why_lost(error)
-        self._search.errors[trial.trial_id] = reason
-        if not self._worked and getattr(error, "actor_init_failed", False):
-            # The next one would fail alike: better told once than N times.
-            self._fault.note(ClusterError(f"no worker can start on the cluster: {reason}"))
-
-
-class _Steps(_Local, tune.Callback):  # type: ignore[misc]
-    """Leaves Tune's loop when the search is over, and drops what Tune would keep of each ended trial."""
-
-    def __init__(self, conductor: Conductor, fault: Fault, own: bool) -> None:
-        self._conductor = conductor
-        self._fault = fault
-        self._own = own
-
-    def on_trial_complete(
-        self, iteration: int, trials: list[Any], trial: tune.experiment.Trial, **info: Any
-    ) -> None:
-        trial.last_result.pop(REPORT, None)  # it can hold a whole model
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        idle = self._conductor.wants() == "done" and not self._conductor.running
-        if not (idle or self._fault.error or self._conductor.halted):
-            return
-        if self._own:
-            raise _Halt
-        for trial in trials:
-            # Tune would wait seconds for their running steps.
-            if trial.temporary_state.ray_actor is not None:
-                ray.kill(trial.temporary_state.ray_actor)
-        raise _GentleHaltError
 
 
 def run_on_ray(
@@ -245,7 +161,7 @@ def _run_tune(
 ) -> None:
     scratch = tempfile.TemporaryDirectory(prefix="raysearch-tune-", ignore_cleanup_errors=True)
     with (
-        contextlib.suppress(_Halt, _GentleHaltError),
+        contextlib.suppress(Halt, GentleHaltError),
         process_left_alone(),
         losses_survived(),
         environment_left(),
@@ -275,7 +191,7 @@ def _tuner(
             metric=SCORE,
             mode="min",
             search_alg=search,
-            scheduler=_RungScheduler(conductor, search, fault),
+            scheduler=RungScheduler(conductor, search, fault),
             num_samples=-1,
             max_concurrent_trials=cluster.slots,
             reuse_actors=True,
@@ -285,7 +201,7 @@ def _tuner(
         run_config=tune.RunConfig(
             name="study",
             storage_path=scratch,
-            callbacks=[_Steps(conductor, fault, cluster.own)],
+            callbacks=[Steps(conductor, search.study, fault, cluster.own)],
             verbose=0,
             # The conductor tries lost trials again: Tune fails one whose worker died between two trials.
             failure_config=tune.FailureConfig(max_failures=0),
