@@ -118,6 +118,7 @@ def locate(
     kinds = [MeanKind()] if many else _kinds(frame)  # those to choose from
     if like and like.kind and abs(len(like.learnt) - frame.rows) <= _ABOUT * frame.rows:
         kinds = [like.kind]
+    seen = watched.view()
     for i, (start, stop) in enumerate(pairwise(edges)):
         others = [part for part in ((0, start), (stop, frame.rows)) if part[0] < part[1]]
 
@@ -135,7 +136,7 @@ def locate(
         own, _ = tried[kinds[0]]
         predict = model.load_mean(own)
         learnt[start:stop] = predict(frame.slice(start, stop))
-        said += predict(watched) / stretches
+        said += predict(seen) / stretches
         files.update({_PREFIX.format(i) + name: data for name, data in own.items()})
     return Location(files, learnt, said, kinds[0])
 
@@ -234,7 +235,8 @@ class _Mean:
         """Return what the models say of the rows [rows], and the frame with it as its last column."""
         last = self._last
         if last is None or last[0] is not frame:
-            said = np.asarray(np.mean([predict(frame) for predict in self._predictors], axis=0))
+            view = frame.view()  # XGBoost makes one matrix of it for all models
+            said = np.asarray(np.mean([predict(view) for predict in self._predictors], axis=0))
             last = self._last = (frame, said, with_location(frame, said))
         return last[1], last[2]
 

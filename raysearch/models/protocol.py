@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,9 +43,17 @@ class Frame:
         blank = set(columns)
         return Frame(features, tuple(c and i not in blank for i, c in enumerate(self.categorical)))
 
+    @cached_property
     def matrix(self) -> Array:
-        """Return a copy of the features [rows, columns], missing is NaN: it is predicted more quickly."""
+        """A copy of the features [rows, columns], missing is NaN: it is predicted more quickly.
+
+        It stays as long as the frame does.
+        """
         return np.column_stack([column.to_numpy() for column in self.features.columns])
+
+    def view(self) -> Frame:
+        """Return a frame of the same rows, whose matrix goes with it."""
+        return replace(self)
 
     @property
     def rows(self) -> int:

@@ -126,7 +126,7 @@ class XGBoost:
         def predict(frame: Frame) -> Array:
             if not frame.rows:
                 return np.empty((0, len(levels)))
-            values = booster.inplace_predict(frame.matrix())
+            values = booster.inplace_predict(frame.view().matrix)
             return np.asarray(values, dtype=np.float64).reshape(frame.rows, len(levels))
 
         return predict
@@ -182,7 +182,7 @@ class XGBoost:
         def predict(frame: Frame) -> Array:
             if not frame.rows:
                 return np.empty(0)
-            return np.asarray(booster.inplace_predict(frame.matrix()), dtype=np.float64)
+            return np.asarray(booster.inplace_predict(frame.matrix), dtype=np.float64)
 
         return predict
 
