@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 # Before a driver may go on, Ray starts as many workers as there are cores; trials come too early to take one
@@ -83,6 +84,7 @@ class OwnRay:
         """Begin to start the dashboard, now that the driver is connected."""
         if self._dashboard is None:
             return
+        _keep_token_private()
         with _in_the_background(), _not_waited_for():
             self._dashboard()
         self._thread = threading.Thread(target=self._watch, name="raysearch-dashboard", daemon=True)
@@ -114,6 +116,14 @@ class OwnRay:
 
     def _alive(self) -> bool:
         return all(one.process.poll() is None for one in self._node.all_processes.get("dashboard", ()))
+
+
+def _keep_token_private() -> None:
+    """Let nobody else of the machine read the token that Ray has made for its clusters, and use them."""
+    token = Path.home() / ".ray" / "auth_token"
+    with contextlib.suppress(OSError, RuntimeError):
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
 
 
 def _nothing(node: Any) -> None:

@@ -38,6 +38,8 @@ def search(place, asked, seconds, handler=None):
         signal.signal(signal.SIGINT, lambda number, frame: study.conductor.interrupt())
     with connected(compute()) as cluster:
         assert cluster.own
+        token = Path.home() / ".ray" / "auth_token"
+        assert not token.exists() or token.stat().st_mode & 0o077 == 0
         print(f"connected {cluster.address} {cluster.dashboard}", flush=True)
         ray_engine.run_on_ray(study.conductor, study.ledger, study.space, small_job(), (cluster, compute()))
     return study

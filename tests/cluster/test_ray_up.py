@@ -1,0 +1,161 @@
+"""The project's cluster.yaml starts a real cluster over ssh, on which a study runs; nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from cluster_rig import Rig, cluster_file, page, wait_for
+
+pytestmark = pytest.mark.slow
+_NODES = "import ray; ray.init(address='{}', logging_level=40); print(sum(n['Alive'] for n in ray.nodes()))"
+
+
+@dataclass(frozen=True)
+class Up:
+    """A cluster of three nodes, of one core each.
+
+    Attributes:
+        file: what it was started with.
+        head: the address that a driver is given.
+    """
+
+    rig: Rig
+    file: Path
+    head: str
+
+    def type(self, commands: str) -> str:
+        """Run commands on the laptop, where cluster.yaml lies."""
+        return self.rig.on(0, "bash", "-euc", commands, place=self.file.parent)
+
+    def nodes(self) -> int:
+        """Return how many nodes live, as the head tells it."""
+        told = self.rig.on(1, "python", "-c", _NODES.format(self.head), check=False)
+        return int(told.split()[-1]) if told.split() else 0
+
+
+@pytest.fixture(scope="module")
+def up(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    place = tmp_path_factory.mktemp("up")
+    made = Up(rig, cluster_file(rig, place), f"{rig.address(1)}:6379")
+    for block in page()[:2]:
+        made.type(block)
+    wait_for(lambda: made.nodes() == 3, "three nodes are up", 120)
+    homes = (rig.home, *(rig.state / str(host) / "home" for host in (1, 2, 3)))
+    assert {(home / ".ray" / "auth_token").stat().st_mode & 0o777 for home in homes} == {0o600}
+    return made
+
+
+@pytest.fixture(scope="module")
+def table(rig: Rig) -> Path:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=600), "shop": rng.integers(0, 3, 600)})
+    frame["y"] = frame["x"] + rng.normal(size=600) * (1 + frame["shop"])
+    path = rig.shared / "shops.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def study(up: Up, table: Path, name: str, trials: int) -> subprocess.Popen[str]:
+    """Begin a study on the head, on the whole cluster, with its record in a file that all hosts see."""
+    command = ["python", "-m", "raysearch", "tune", "--data", str(table), "--target", "y", "--json"]
+    command += ["--study", name, "--trials", str(trials), "--home", str(up.rig.shared / "studies")]
+    record = f"sqlite:///{up.rig.shared / name}.db"
+    return up.rig.begin(1, *command, "--address", up.head, "--tracking-uri", record)
+
+
+def workers(up: Up, host: int) -> int:
+    """Return how many processes of trials a host has."""
+    return up.rig.hosts("ps", str(host), check=False).count("ray::TrialWorker")
+
+
+def outcome(up: Up, running: subprocess.Popen[str], name: str) -> dict[str, Any]:
+    """Wait for a study's end; return its result, after a look at its runs in MLflow."""
+    import mlflow
+
+    said, errors = running.communicate(timeout=300)
+    assert running.returncode == 0, errors
+    result = json.loads(said)
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{up.rig.shared / name}.db")
+    parent = client.get_run(result["parent_run_id"])
+    runs = client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    )
+    keys = [run.data.tags["raysearch.trial_key"] for run in runs]
+    assert len(keys) == len(set(keys)) == sum(result["trials"].values())
+    assert "RUNNING" not in {run.info.status for run in (parent, *runs)}
+    return result
+
+
+def test_the_page_s_commands_run_a_study(up, table):
+    sales = pd.read_csv(table).rename(columns={"y": "demand"}).head(400)
+    sales.to_csv(up.file.parent / "sales.csv", index=False)
+    told = up.type(page()[2].replace("--home ~/studies", "--home ~/studies --trials 4 --study page"))
+    assert "trials 4/4" in told and "coverage of the intervals" in told
+    assert (up.rig.state / "1" / "home" / "studies" / "page" / "result.json").is_file()
+
+
+def test_a_study_runs_on_all_nodes(up, table):
+    running, seen = study(up, table, "spread", 30), set()
+
+    def everywhere() -> bool:
+        assert running.poll() is None, running.communicate()
+        seen.update(host for host in (1, 2, 3) if workers(up, host))
+        return seen == {1, 2, 3}
+
+    wait_for(everywhere, "each node has run trials")
+    trials = outcome(up, running, "spread")["trials"]
+    assert trials["finished"] + trials["stopped"] == 30
+    assert trials["failed"] == 0
+
+
+def test_a_node_that_dies_costs_no_trial(up, table):
+    running = study(up, table, "killed", 45)
+    wait_for(lambda: workers(up, 3) > 0, "the third node runs trials")
+    up.rig.hosts("kill", "3")
+    trials = outcome(up, running, "killed")["trials"]
+    assert trials["finished"] + trials["stopped"] == 45
+    assert trials["failed"] == 0
+    up.rig.hosts("up", "3")
+    wait_for(lambda: up.nodes() == 3, "Ray is started again on the node that came back")
+
+
+def test_a_node_that_is_cut_off_costs_no_trial(up, table):
+    running = study(up, table, "cut", 45)
+    wait_for(lambda: workers(up, 2) > 0, "the second node runs trials")
+    up.rig.hosts("cut", "2")
+    trials = outcome(up, running, "cut")["trials"]
+    assert trials["finished"] + trials["stopped"] == 45
+    assert trials["failed"] == 0
+    up.rig.hosts("heal", "2")
+    wait_for(lambda: up.nodes() == 3, "Ray is started again on the node that is reached again")
+
+
+def test_without_the_token_nobody_gets_in(up):
+    refused = up.rig.hosts(
+        "exec", "0", "env", "-u", "RAY_AUTH_MODE", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+        f"http://{up.rig.address(1)}:8265/api/version", check=False,
+    )  # fmt: skip
+    assert refused.strip() in ("401", "403")
+
+
+def test_ray_down_leaves_no_process_on_any_node(up):
+    up.type(page()[-1])
+    begun = time.monotonic()
+
+    def quiet() -> bool:
+        listed = [up.rig.hosts("ps", str(host)) for host in (1, 2, 3)]
+        return not any(
+            mark in told for told in listed for mark in ("site-packages/ray/", "ray::", "gcs_server")
+        )
+
+    wait_for(quiet, "no process of Ray's is left", 120)
+    assert time.monotonic() - begun < 120
