@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -41,6 +42,8 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 ROUNDS = {"lightgbm": "num_boost_round", "xgboost": "n_estimators"}
 STEP = 1_000_000
 LOOK_S = 0.25
+
+WORKER = re.compile(r"ray::(TrialWorker|.*: trial \d)")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,10 @@ def watched(words: list[str]) -> tuple[Peak, float]:
     while process.poll() is None:
         sizes = _sizes(mark.encode(), ours)
         driver = sizes.get(str(process.pid), (0.0, ""))[0]
-        workers = [size for size, command in sizes.values() if "TrialWorker" in command]
+        # A worker has the name of its class, or of the trial that it runs.
+        workers = [
+            size for size, command in sizes.values() if re.match(r"ray::(TrialWorker|.*: trial \d)", command)
+        ]
         whole = sum(size for size, _ in sizes.values())
         peak = Peak(
             max(peak.whole, whole), max(peak.driver, driver), max(peak.worker, max(workers, default=0.0))

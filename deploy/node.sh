@@ -3,7 +3,7 @@
 #
 #   node.sh install           install the checkout beside this file into ~/raysearch-env, unless that very source
 #                             is installed; shells of the node find it, and Ray's token
-#   node.sh address [PEER]    print the address by which the node reaches PEER (without one: its first address)
+#   node.sh address [PEER]    print the address by which the node reaches PEER, or by which ssh has reached the node
 #   node.sh stop              end what an earlier Ray has left on the node
 #   node.sh end-with-raylet   wait in the background for the node's raylet to end, then end what it leaves
 set -euo pipefail
@@ -12,11 +12,15 @@ SOURCE=$(cd "$(dirname "$0")/.." && pwd)
 ENVIRONMENT=$HOME/raysearch-env
 export PATH=$ENVIRONMENT/bin:$PATH
 
-installed() { # the very source beside this file is what `python3 -m raysearch` runs
-  local there
-  there=$(cd / && python3 -c 'import pathlib, raysearch; print(pathlib.Path(raysearch.__file__).parent)' 2>/dev/null) &&
-    diff -rq -x __pycache__ -x config -x search_spaces "$SOURCE/raysearch" "$there" >/dev/null
-}
+installed() { # what `python3 -m raysearch` runs is made of the very source beside this file
+  local there yaml
+  there=$(cd / && python3 -c 'import pathlib, raysearch; print(pathlib.Path(raysearch.__file__).parent)' 2>/dev/null) ||
+    return 1
+  yaml=$there/shipped # where a wheel has the YAML files
+  [ -d "$yaml/config" ] || yaml=$there/..
+  diff -rq -x __pycache__ -x config -x search_spaces "$SOURCE/raysearch" "$there" &&
+    diff -rq "$SOURCE/config" "$yaml/config" && diff -rq "$SOURCE/search_spaces" "$yaml/search_spaces"
+} >/dev/null 2>&1
 
 install() {
   local line='export PATH="$HOME/raysearch-env/bin:$PATH" RAY_AUTH_MODE=token  # raysearch'
@@ -36,7 +40,9 @@ address() {
   if [ -n "${1:-}" ]; then
     ip -o route get "$1" | sed -n 's/.* src \([^ ]*\).*/\1/p'
   else
-    hostname -I | cut -d' ' -f1
+    local via
+    read -ra via <<<"${SSH_CONNECTION:-}" # the client's address and port, then those that it came to
+    if [ "${#via[@]}" = 4 ]; then echo "${via[2]}"; else hostname -I | cut -d' ' -f1; fi
   fi
 }
 

@@ -118,7 +118,7 @@ def locate(
     kinds = [MeanKind()] if many else _kinds(frame)  # those to choose from
     if like and like.kind and abs(len(like.learnt) - frame.rows) <= _ABOUT * frame.rows:
         kinds = [like.kind]
-    seen = watched.view()
+    predictors = []
     for i, (start, stop) in enumerate(pairwise(edges)):
         others = [part for part in ((0, start), (stop, frame.rows)) if part[0] < part[1]]
 
@@ -136,8 +136,10 @@ def locate(
         own, _ = tried[kinds[0]]
         predict = model.load_mean(own)
         learnt[start:stop] = predict(frame.slice(start, stop))
-        said += predict(seen) / stretches
+        predictors.append(predict)
         files.update({_PREFIX.format(i) + name: data for name, data in own.items()})
+    seen = watched.view()  # behind the last fit: beside one, its matrix would be memory that nobody counts
+    said = np.asarray(np.mean([predict(seen) for predict in predictors], axis=0))
     return Location(files, learnt, said, kinds[0])
 
 

@@ -30,6 +30,7 @@ class Cluster:
         dashboard: address of the Ray dashboard with its scheme; empty where there is none, or not yet.
         slots: trials that can run at once.
         own: the connection ends with the search, and with it all that the search has left there.
+        grows: nodes may join and leave.
         rooms: what each node has for trials.
         worker_bytes: memory that is set aside for each trial; 0: none is.
     """
@@ -42,6 +43,7 @@ class Cluster:
     own: bool
     rooms: tuple[Room, ...] = ()
     worker_bytes: int = 0
+    grows: bool = False
 
 
 def check_address(address: str | None) -> None:
@@ -143,17 +145,18 @@ def _own_connection(compute: ComputeConfig, stands: Stands) -> Iterator[Cluster]
 
     handlers, own = SignalHandlers(), OwnRay(lambda address: stands(_with_scheme(address)))
     try:
+        with first_interrupt_waits(), own.starting():
+            context = ray.init(
+                address=compute.address or "local",
+                include_dashboard=None if compute.address else True,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=False,
+            )
         with first_interrupt_waits():
-            with own.starting():
-                context = ray.init(
-                    address=compute.address or "local",
-                    include_dashboard=None if compute.address else True,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    configure_logging=False,
-                )
             own.started()
     except BaseException as error:
+        own.left()
         with garbage_left():
             ray.shutdown()  # what was started before the error, or before Ctrl-C
         if not isinstance(error, Exception):
@@ -195,8 +198,7 @@ def _describe(compute: ComputeConfig, dashboard: str, *, own: bool) -> Cluster:
     context = ray.get_runtime_context()
     resources = ray.cluster_resources()
     cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    rooms = tuple(Room(node.get("memory", math.inf), _slots(node, compute)) for node in nodes)
+    rooms = _rooms(compute)
     slots = sum(room.slots for room in rooms)
     if slots < 1:
         raise ClusterError(
@@ -205,11 +207,30 @@ def _describe(compute: ComputeConfig, dashboard: str, *, own: bool) -> Cluster:
         )
     wanted = compute.max_concurrent or slots
     url = _with_scheme(dashboard)
-    return Cluster(context.gcs_address, url, cpus, gpus, min(slots, wanted), own, rooms)
+    grows = not own or compute.address is not None
+    return Cluster(context.gcs_address, url, cpus, gpus, min(slots, wanted), own, rooms, grows=grows)
 
 
 def _with_scheme(address: str) -> str:
     return f"http://{address}" if address else ""
+
+
+def slots_now(compute: ComputeConfig, worker_bytes: int) -> int:
+    """Return how many trials can run at once on the nodes that the connected cluster has now.
+
+    Args:
+        worker_bytes: memory that is set aside for each; 0: none is.
+    """
+    rooms = _rooms(compute)
+    fit = sum(min(room.slots, room.memory // worker_bytes) if worker_bytes else room.slots for room in rooms)
+    return min(int(fit), compute.max_concurrent or sys.maxsize)
+
+
+def _rooms(compute: ComputeConfig) -> tuple[Room, ...]:
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return tuple(Room(node.get("memory", math.inf), _slots(node, compute)) for node in nodes)
 
 
 def _slots(resources: dict[str, float], compute: ComputeConfig) -> int:

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from typing import Any
 
 from raysearch.records import Rung
 from raysearch.trial import TrialSpec
 
 _STEP = "train"  # the method by which Tune lets a worker take the next step of its trial
-_PLAIN = "_raysearch_train"
+
+
+class _NamedStep:
+    """A worker's step under a name of its own. It does not hold the worker, which holds it."""
+
+    def __init__(self, worker: Any, name: str) -> None:
+        self._worker = weakref.ref(worker)
+        self._name = name
+
+    def remote(self, *words: Any, **more: Any) -> Any:
+        """Let the worker take the step."""
+        return _step_of(self._worker()).options(name=self._name).remote(*words, **more)
+
+
+def _step_of(worker: Any) -> Any:
+    return type(worker).__getattr__(worker, _STEP)  # what an attribute of that name hides
 
 
 def name_step(worker: Any, study: str, spec: TrialSpec, rung: Rung | None = None) -> None:
@@ -20,8 +36,8 @@ def name_step(worker: Any, study: str, spec: TrialSpec, rung: Rung | None = None
         rung: the last one that the trial has reached.
     """
     with contextlib.suppress(AttributeError, TypeError):  # another version of Ray: then it goes without
-        step = vars(worker).setdefault(_PLAIN, getattr(worker, _STEP))
-        setattr(worker, _STEP, step.options(name=step_name(study, spec, rung)))
+        _step_of(worker)
+        setattr(worker, _STEP, _NamedStep(worker, step_name(study, spec, rung)))
 
 
 def step_name(study: str, spec: TrialSpec, rung: Rung | None = None) -> str:

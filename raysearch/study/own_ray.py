@@ -29,6 +29,7 @@ _DASHBOARD_NICENESS = 10  # while all cores train it comes a few seconds later, 
 _STEPS = ("start_api_server", "start_ray_processes", "start_monitor", "start_log_monitor")
 _LONGEST_START_S = 60.0
 _LOOK_EVERY_S = 0.05
+_ONE_STARTS = threading.Lock()
 
 Stands = Callable[[str], None]  # told the dashboard's address, HOST:PORT, when it stands; "": it never will
 
@@ -55,6 +56,7 @@ class OwnRay:
             methods = {name: getattr(Node, name) for name in _STEPS}
         except (ImportError, AttributeError):  # another version of Ray
             yield
+            _keep_token_private()
             return
 
         def later(node: Any, **words: Any) -> None:
@@ -62,6 +64,7 @@ class OwnRay:
             self._node, self._dashboard = node, lambda: methods["start_api_server"](node, **words)
 
         def start(node: Any) -> None:
+            _keep_token_private()
             try:
                 methods["start_ray_processes"](node)
                 importlib.import_module("raysearch.study.ray_engine")  # needed next, and there is time now
@@ -72,28 +75,32 @@ class OwnRay:
                 raise
 
         changed = {"start_api_server": later, "start_ray_processes": start}
-        try:
-            for name in _STEPS:
-                setattr(Node, name, changed.get(name, _nothing))
-            yield
-        finally:
-            for name, method in methods.items():
-                setattr(Node, name, method)
+        with _ONE_STARTS:
+            try:
+                for name in _STEPS:
+                    setattr(Node, name, changed.get(name, _nothing))
+                yield
+            finally:
+                for name, method in methods.items():
+                    setattr(Node, name, method)
 
     def started(self) -> None:
         """Begin to start the dashboard, now that the driver is connected."""
         if self._dashboard is None:
             return
-        _keep_token_private()
         with _in_the_background(), _not_waited_for():
             self._dashboard()
         self._thread = threading.Thread(target=self._watch, name="raysearch-dashboard", daemon=True)
         self._thread.start()
 
     def left(self) -> None:
-        """Wait for a dashboard that is half started: ended before it stands, it leaves processes."""
+        """End the dashboard with all its processes; Ray would leave those of one that is half started."""
+        self._left.set()
+        for process in self._processes():
+            with contextlib.suppress(OSError):
+                if os.getpgid(process.pid) == process.pid:
+                    os.killpg(process.pid, signal.SIGKILL)
         if self._thread is not None:
-            self._left.set()
             self._thread.join()
 
     def _watch(self) -> None:
@@ -101,21 +108,23 @@ class OwnRay:
 
         until = time.monotonic() + _LONGEST_START_S
         address = ""
-        with contextlib.suppress(Exception):
-            store = self._node.get_gcs_client()
-            while not address and time.monotonic() < until and self._alive():
-                time.sleep(_LOOK_EVERY_S)
+        while not address and time.monotonic() < until and self._processes() and not self._left.is_set():
+            time.sleep(_LOOK_EVERY_S)
+            with contextlib.suppress(Exception):  # it is asked again
+                store = self._node.get_gcs_client()
                 found = store.internal_kv_get(
                     names.DASHBOARD_ADDRESS.encode(), names.KV_NAMESPACE_DASHBOARD, timeout=5
                 )
                 address = (found or b"").decode()
-            self._node._webui_url = address
-            store.internal_kv_put(b"webui:url", address.encode(), True, names.KV_NAMESPACE_DASHBOARD)
+                self._node._webui_url = address
+                store.internal_kv_put(b"webui:url", address.encode(), True, names.KV_NAMESPACE_DASHBOARD)
         if not self._left.is_set():
             self._stands(address)
 
-    def _alive(self) -> bool:
-        return all(one.process.poll() is None for one in self._node.all_processes.get("dashboard", ()))
+    def _processes(self) -> list[Any]:
+        """Return those of the dashboard's that Ray knows, as far as they live."""
+        known = self._node.all_processes.get("dashboard", ()) if self._node is not None else ()
+        return [one.process for one in known if one.process.poll() is None]
 
 
 def _keep_token_private() -> None:
@@ -135,7 +144,10 @@ def _wait_for(node: Any) -> None:
     until = time.monotonic() + _LONGEST_START_S
     with contextlib.suppress(Exception):  # another version of Ray: then it looks by itself
         store = node.get_gcs_client()
+        (raylet,) = node.all_processes["raylet"]
         while not store.get_all_node_info(timeout=5) and time.monotonic() < until:
+            if raylet.process.poll() is not None:
+                return  # Ray tells what is wrong
             time.sleep(_LOOK_EVERY_S)
 
 
@@ -159,10 +171,10 @@ def _not_waited_for() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _in_the_background() -> Iterator[None]:
-    """Let processes that Ray starts inside give way to workers, and ignore Ctrl-C.
+    """Let processes that Ray starts inside give way to workers, in a group of their own.
 
-    A terminal sends that to all, and Ray has it blocked for them. In its dashboard Python lifts that again:
-    half started, it would stay so, and Ray would wait a minute for it.
+    Ctrl-C, which a terminal sends to all of its foreground group, does not reach them: half started, Ray's
+    dashboard would stay so.
     """
     from ray._private import services
 
@@ -173,7 +185,7 @@ def _in_the_background() -> Iterator[None]:
 
     def start(*words: Any, preexec_fn: Callable[[], None] | None = None, **named: Any) -> Any:
         def begin() -> None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            os.setpgid(0, 0)
             os.nice(_DASHBOARD_NICENESS)
             if preexec_fn is not None:
                 preexec_fn()

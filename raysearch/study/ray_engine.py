@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from raysearch.errors import ClusterError
 from raysearch.node_share import end_share
 from raysearch.recipe import Recipe
 from raysearch.space import SearchSpace
-from raysearch.study.cluster import Cluster
+from raysearch.study.cluster import Cluster, slots_now
 from raysearch.study.conductor import Conductor
 from raysearch.study.guard import Fault, process_left_alone
 from raysearch.study.ledger import Ledger
@@ -28,6 +29,7 @@ from raysearch.study.tune_hooks import GentleHaltError, Halt, Local, RungSchedul
 from raysearch.study.worker import JOB, REPORT, SCORE, SPEC, SharedJob, TrialWorker, environment_left
 from raysearch.trial import TrialSpec
 
+_MOST_AT_ONCE = 10_000
 _RESTARTS = 2  # times that Tune's loop is begun anew after an error of its own, without a trial that ended
 
 
@@ -60,8 +62,10 @@ class _LedgerSearch(Local, OptunaSearch):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> Any:
         with self._fault.noted(), self._conductor.watch.part("proposals"):
             wish = self._conductor.wants()
-            if wish != "more":
-                return Searcher.FINISHED if wish == "done" else None
+            if wish == "done":
+                return Searcher.FINISHED
+            if wish == "wait" or self._conductor.running >= self._conductor.slots:
+                return None
             with self._ledger.together():
                 params = super().suggest(trial_id)
                 spec = self._conductor.start(self._ot_trials.pop(trial_id), params)
@@ -178,6 +182,7 @@ def _tuner(
     scratch: str,
 ) -> tune.Tuner:
     cluster, compute = place
+    capacity = functools.partial(slots_now, compute, cluster.worker_bytes) if cluster.grows else None
     needs = {"CPU": compute.cpus_per_trial, "GPU": compute.gpus_per_trial, "memory": cluster.worker_bytes}
     worker = tune.with_resources(TrialWorker, needs)
     # Tune finds the class by its name; studies that run beside each other may ask for other resources. Ray's
@@ -193,7 +198,8 @@ def _tuner(
             search_alg=search,
             scheduler=RungScheduler(conductor, search, fault),
             num_samples=-1,
-            max_concurrent_trials=cluster.slots,
+            # What runs at once is the conductor's to say; Tune lets as many workers start at the same time.
+            max_concurrent_trials=_MOST_AT_ONCE if cluster.grows else cluster.slots,
             reuse_actors=True,
             trial_name_creator=_trial_name,
             trial_dirname_creator=_trial_name,
@@ -201,7 +207,7 @@ def _tuner(
         run_config=tune.RunConfig(
             name="study",
             storage_path=scratch,
-            callbacks=[Steps(conductor, search.study, fault, cluster.own)],
+            callbacks=[Steps(conductor, search.study, fault, cluster.own, capacity)],
             verbose=0,
             # The conductor tries lost trials again: Tune fails one whose worker died between two trials.
             failure_config=tune.FailureConfig(max_failures=0),

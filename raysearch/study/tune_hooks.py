@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import ray
@@ -14,6 +16,8 @@ from raysearch.study.guard import Fault
 from raysearch.study.live import name_step
 from raysearch.study.loss import error_of, why_lost
 from raysearch.study.worker import REPORT, SPEC
+
+_LOOK_EVERY_S = 2.0  # for nodes that have joined or left
 
 
 class Search(Protocol):
@@ -90,11 +94,26 @@ class RungScheduler(Local, FIFOScheduler):  # type: ignore[misc]
 class Steps(Local, tune.Callback):  # type: ignore[misc]
     """Names what runs, drops what Tune would keep of ended trials, and leaves its loop at the end."""
 
-    def __init__(self, conductor: Conductor, study: str, fault: Fault, own: bool) -> None:
+    def __init__(
+        self,
+        conductor: Conductor,
+        study: str,
+        fault: Fault,
+        own: bool,
+        capacity: Callable[[], int] | None = None,
+    ) -> None:
+        """Watch a search.
+
+        Args:
+            own: the connection to the cluster ends with the search.
+            capacity: tells how many trials fit at once now, where nodes come and go.
+        """
         self._conductor = conductor
         self._study = study
         self._fault = fault
         self._own = own
+        self._capacity = capacity
+        self._looked_s = time.monotonic()
 
     def on_trial_start(
         self, iteration: int, trials: list[Any], trial: tune.experiment.Trial, **info: Any
@@ -117,6 +136,9 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
         trial.last_result.pop(REPORT, None)  # it can hold a whole model
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self._capacity is not None and time.monotonic() - self._looked_s > _LOOK_EVERY_S:
+            self._looked_s = time.monotonic()
+            self._conductor.slots = max(1, self._capacity())
         idle = self._conductor.wants() == "done" and not self._conductor.running
         if not (idle or self._fault.error or self._conductor.halted):
             return

@@ -97,11 +97,16 @@ def environment_left() -> Iterator[None]:
         from ray.tune.execution import tune_controller
 
         classes = tune_controller._ActorClassCache
+        if getattr(classes, "is_plain", False):  # another study of the process is at it
+            yield
+            return
     except (ImportError, AttributeError):  # another version of Ray
         yield
         return
 
     class Plain(classes):  # type: ignore[misc, valid-type]
+        is_plain = True
+
         def get(self, trainable_cls: type) -> Any:
             if trainable_cls not in self._cache:
                 self._cache[trainable_cls] = ray.remote(trainable_cls)

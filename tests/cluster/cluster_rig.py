@@ -30,7 +30,12 @@ def missing() -> str:
     packages = [package for tool, package in _TOOLS.items() if shutil.which(tool, path=path) is None]
     if packages:
         return f"hosts need Debian's packages: apt-get install -y {' '.join(packages)}"
-    probe = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "true"], capture_output=True)
+    name, env = f"rsprobe{os.getpid()}", {**os.environ, "PATH": path}
+    probe = subprocess.run(["ip", "netns", "add", name], capture_output=True, env=env)
+    if probe.returncode == 0:
+        subprocess.run(["ip", "netns", "del", name], env=env, check=True)
+        words = ["unshare", "--net", "--mount", "--pid", "--fork", "true"]
+        probe = subprocess.run(words, capture_output=True, env=env)
     return (
         "" if probe.returncode == 0 else f"namespaces are not allowed here: {probe.stderr.decode().strip()}"
     )

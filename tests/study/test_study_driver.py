@@ -129,8 +129,10 @@ def test_an_own_ray_is_left_at_once_when_time_is_up_and_at_an_interrupt(tmp_path
         for _ in range(300):  # until both workers are busy
             time.sleep(0.1)
             below = descendants(driver.pid)
-            if sum("TrialWorker" in name(pid) for pid in below) == 2:
+            if sum(": trial " in name(pid) for pid in below) == 2:
                 break
+        else:
+            pytest.fail("no two workers run trials")
         sent = time.time()
         driver.send_signal(signal.SIGINT)
         _, why, when = until(driver, "halted")
