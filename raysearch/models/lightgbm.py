@@ -87,7 +87,7 @@ class _Fit:
             _pinball_gradient(level) if settings.monotone else None for level in settings.levels
         ]
         small = watched.rows * watched.features.num_columns <= _MOST_CELLS
-        self._watched = watched.view().matrix if small else watched.features
+        self._watched = np.ascontiguousarray(watched.view().matrix) if small else watched.features
         self._sums: Array = np.zeros((watched.rows, len(settings.levels)))
         self._predicted = [0] * len(settings.levels)
         self._trees: list[list[int]] = [[0] for _ in settings.levels]  # by rounds: one can be without a split

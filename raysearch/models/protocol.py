@@ -49,7 +49,7 @@ class Frame:
 
         It stays as long as the frame does.
         """
-        return np.column_stack([column.to_numpy() for column in self.features.columns])
+        return np.stack([column.to_numpy() for column in self.features.columns]).T  # columns lie together
 
     def view(self) -> Frame:
         """Return a frame of the same rows, whose matrix goes with it."""
