@@ -75,14 +75,8 @@ class OwnRay:
                 raise
 
         changed = {"start_api_server": later, "start_ray_processes": start}
-        with _ONE_STARTS:
-            try:
-                for name in _STEPS:
-                    setattr(Node, name, changed.get(name, _nothing))
-                yield
-            finally:
-                for name, method in methods.items():
-                    setattr(Node, name, method)
+        with _ONE_STARTS, _replaced(Node, **{name: changed.get(name, _nothing) for name in _STEPS}):
+            yield
 
     def started(self) -> None:
         """Begin to start the dashboard, now that the driver is connected."""
@@ -135,6 +129,19 @@ def _keep_token_private() -> None:
             token.chmod(0o600)
 
 
+@contextlib.contextmanager
+def _replaced(place: Any, **parts: Any) -> Iterator[None]:
+    """Let a module or class have other parts inside, and put back what was there."""
+    before = {name: getattr(place, name) for name in parts}
+    try:
+        for name, part in parts.items():
+            setattr(place, name, part)
+        yield
+    finally:
+        for name, part in before.items():
+            setattr(place, name, part)
+
+
 def _nothing(node: Any) -> None:
     pass
 
@@ -162,11 +169,8 @@ def _not_waited_for() -> Iterator[None]:
     def answer(key: Any, **words: Any) -> Any:
         return b"" if key == DASHBOARD_ADDRESS else asked(key, **words)
 
-    internal_kv._internal_kv_get = answer
-    try:
+    with _replaced(internal_kv, _internal_kv_get=answer):
         yield
-    finally:
-        internal_kv._internal_kv_get = asked
 
 
 @contextlib.contextmanager
@@ -192,11 +196,8 @@ def _in_the_background() -> Iterator[None]:
 
         return own(*words, preexec_fn=begin, **named)
 
-    services.ConsolePopen = start
-    try:
+    with _replaced(services, ConsolePopen=start):
         yield
-    finally:
-        services.ConsolePopen = own
 
 
 @contextlib.contextmanager
