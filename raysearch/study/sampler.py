@@ -85,7 +85,7 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
         self._open: dict[int, FrozenTrial] = {}  # seen while they ran or waited, by number
         self._looked = -1  # number of the trial at whose proposal they were looked at
         self._next = 0  # number of the first trial that was not seen
-        self._chosen: list[FrozenTrial] = []  # of those that have ended, but for the latest
+        self._chosen: list[_Modelled] = []  # of those that have ended, but for the latest
         self._known = 0  # trials that had ended when they were chosen
         self._part: Any = None  # the study with the trials that are modelled
         # Parameters of ended trials as TPE models them, by the parameters' names and the trial's number.
@@ -116,7 +116,8 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
             return study
         if not self._chosen or len(self._ended) - self._known > _RENEWED:
             self._known = len(self._ended)
-            self._chosen = _choice(self._ended, _MOST - _RENEWED, len(study.directions))
+            chosen = _choice(self._ended, _MOST - _RENEWED, len(study.directions))
+            self._chosen = [_Modelled(trial) for trial in chosen]
         trials = [*self._chosen, *self._ended[self._known :], *self._open.values()]
         return _Part(study, sorted(trials, key=lambda one: one.number))
 
@@ -185,10 +186,34 @@ def _front(trials: Sequence[FrozenTrial], most: int) -> list[FrozenTrial]:
     return [front[i] for i in np.unique(np.linspace(0, len(front) - 1, min(most, len(front))).astype(int))]
 
 
+class _Modelled:
+    """An ended trial as TPE reads it, made together with the others that are modelled.
+
+    Optuna's own are strewn over the memory of a long study, so that reading some of them takes longer the
+    longer the study is; and each asks anew what its constraints are.
+    """
+
+    __slots__ = (
+        "_trial", "constraints", "distributions", "intermediate_values", "number", "params", "state",
+        "value", "values",
+    )  # fmt: skip
+
+    def __init__(self, trial: FrozenTrial) -> None:
+        self._trial = trial
+        self.number, self.state, self.params = trial.number, trial.state, trial.params
+        self.distributions, self.intermediate_values = trial.distributions, trial.intermediate_values
+        self.values = trial.values
+        self.value = self.values[0] if self.values else None
+        self.constraints = getattr(trial, "constraints", None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trial, name)
+
+
 class _Part:
     """A study with some of its trials; all else is the study's own."""
 
-    def __init__(self, study: optuna.Study, trials: list[FrozenTrial]) -> None:
+    def __init__(self, study: optuna.Study, trials: Sequence[FrozenTrial | _Modelled]) -> None:
         self._study, self._trials = study, trials
 
     def __getattr__(self, name: str) -> Any:
@@ -196,5 +221,5 @@ class _Part:
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
+    ) -> list[FrozenTrial | _Modelled]:
         return [trial for trial in self._trials if states is None or trial.state in states]
