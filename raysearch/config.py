@@ -123,6 +123,7 @@ class ComputeConfig:
     gpus_per_trial: float
     max_concurrent: int | None
     engine: str
+    trial_timeout_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,14 @@ PLACE_FLAGS = (
     Flag(
         "--max-concurrent", "compute.max_concurrent", int, "Trials at once (default: as many as fit)", _WHERE
     ),
+    Flag(
+        "--trial-timeout",
+        "compute.trial_timeout_s",
+        str,
+        "Give a trial up as failed that takes longer, e.g. 10m (default: no limit)",
+        _WHERE,
+        parse_duration,
+    ),
     Flag("--engine", "compute.engine", str, "ray, or inline: one by one without Ray (default ray)", _WHERE),
 )
 RECORD_FLAGS = (

@@ -82,7 +82,7 @@ def search(job: Job, conductor: Conductor, ledger: Ledger, recipe: Recipe, clust
         if cluster is None:
             from raysearch.study.inline import run_inline
 
-            run_inline(conductor, ledger, job.space, table, recipe)
+            run_inline(conductor, ledger, job.space, table, recipe, job.config.compute.trial_timeout_s)
         else:
             from raysearch.study.ray_engine import run_on_ray
 

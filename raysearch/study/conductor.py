@@ -195,8 +195,15 @@ class Conductor:
         """Note that a trial failed: by its own parameters, or because it lost its worker again and again."""
         self._end(self._running[key], "failed", None, reason)
 
+    def give_up(self, key: str, seconds: float) -> None:
+        """Note that a trial has taken longer than it may: it fails when its worker has been ended."""
+        self._stopping[key] = f"it took longer than the {seconds:g} s of --trial-timeout"
+
     def lost(self, key: str, reason: str) -> None:
         """Note that a trial lost its worker: it is the next to be run, under the same key, a few times."""
+        if self._stopping.get(key):
+            self.failed(key, self._stopping[key])
+            return
         self._losses[key] += 1
         if self._losses[key] > _RETRIES:
             self.failed(key, f"{reason}; tried {self._losses[key]} times")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 import pyarrow as pa
 
 from raysearch.bench import Bench
@@ -15,9 +18,18 @@ TRIALS = "trials"  # what is told of the driver's time: here it is the worker to
 
 
 def run_inline(
-    conductor: Conductor, ledger: Ledger, space: SearchSpace, table: pa.Table, recipe: Recipe
+    conductor: Conductor,
+    ledger: Ledger,
+    space: SearchSpace,
+    table: pa.Table,
+    recipe: Recipe,
+    timeout_s: float | None = None,
 ) -> None:
-    """Run trials until the conductor wants no more."""
+    """Run trials until the conductor wants no more.
+
+    Args:
+        timeout_s: after which a trial is given up where it next can be; None: never.
+    """
     bench = Bench(table, recipe)
     try:
         while conductor.wants() == "more" and not conductor.halted:
@@ -25,13 +37,18 @@ def run_inline(
                 trial = ledger.ask()
                 spec = conductor.start(trial, space.suggest(trial))
             with conductor.watch.part(TRIALS):
-                _run_one(conductor, spec, bench)
+                _run_one(conductor, spec, bench, timeout_s)
     finally:
         conductor.release()
 
 
-def _run_one(conductor: Conductor, spec: TrialSpec, bench: Bench) -> None:
-    for report in reports(spec, bench, lambda: conductor.halted):
+def _run_one(conductor: Conductor, spec: TrialSpec, bench: Bench, timeout_s: float | None) -> None:
+    until = time.monotonic() + (timeout_s or math.inf)
+
+    def given_up() -> bool:
+        return conductor.halted or time.monotonic() > until
+
+    for report in reports(spec, bench, given_up):
         if report.rung is None:
             conductor.failed(spec.key, report.failure)
         elif report.final:
@@ -39,5 +56,8 @@ def _run_one(conductor: Conductor, spec: TrialSpec, bench: Bench) -> None:
         elif not conductor.reached(spec.key, report.rung):
             conductor.stopped(spec.key)
             return
-        if conductor.halted:
+        if conductor.halted or report.final or report.rung is None:
             return
+    if timeout_s is not None and not conductor.halted:
+        conductor.give_up(spec.key, timeout_s)
+        conductor.lost(spec.key, "")

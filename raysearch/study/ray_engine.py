@@ -207,7 +207,7 @@ def _tuner(
         run_config=tune.RunConfig(
             name="study",
             storage_path=scratch,
-            callbacks=[Steps(conductor, search.study, fault, cluster.own, capacity)],
+            callbacks=[Steps(conductor, search, fault, cluster.own, capacity, compute.trial_timeout_s)],
             verbose=0,
             # The conductor tries lost trials again: Tune fails one whose worker died between two trials.
             failure_config=tune.FailureConfig(max_failures=0),

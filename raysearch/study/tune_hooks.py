@@ -24,10 +24,12 @@ class Search(Protocol):
     """What is known here of the searcher.
 
     Attributes:
+        study: the study's name.
         keys: by Tune's ids of the trials that run.
         errors: why a trial's worker was lost, by Tune's id of the trial.
     """
 
+    study: str
     keys: dict[str, str]
     errors: dict[str, str]
 
@@ -97,19 +99,24 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
     def __init__(
         self,
         conductor: Conductor,
-        study: str,
+        search: Search,
         fault: Fault,
         own: bool,
         capacity: Callable[[], int] | None = None,
+        timeout_s: float | None = None,
     ) -> None:
         """Watch a search.
 
         Args:
+            search: proposes its trials.
             own: the connection to the cluster ends with the search.
             capacity: tells how many trials fit at once now, where nodes come and go.
+            timeout_s: for which a trial may run, its worker's start not counted; None: for ever.
         """
         self._conductor = conductor
-        self._study = study
+        self._search = search
+        self._timeout_s = timeout_s
+        self._begun_s: dict[str, float] = {}  # of trials that run, by Tune's id, where they may time out
         self._fault = fault
         self._own = own
         self._capacity = capacity
@@ -118,7 +125,9 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
     def on_trial_start(
         self, iteration: int, trials: list[Any], trial: tune.experiment.Trial, **info: Any
     ) -> None:
-        name_step(trial.temporary_state.ray_actor, self._study, trial.config[SPEC])
+        name_step(trial.temporary_state.ray_actor, self._search.study, trial.config[SPEC])
+        if self._timeout_s is not None:
+            self._begun_s[trial.trial_id] = time.monotonic()
 
     def on_trial_result(
         self,
@@ -128,7 +137,8 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        name_step(trial.temporary_state.ray_actor, self._study, trial.config[SPEC], result[REPORT].rung)
+        worker, spec = trial.temporary_state.ray_actor, trial.config[SPEC]
+        name_step(worker, self._search.study, spec, result[REPORT].rung)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Any], trial: tune.experiment.Trial, **info: Any
@@ -139,6 +149,8 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
         if self._capacity is not None and time.monotonic() - self._looked_s > _LOOK_EVERY_S:
             self._looked_s = time.monotonic()
             self._conductor.slots = max(1, self._capacity())
+        if self._begun_s:
+            self._end_overdue(trials)
         idle = self._conductor.wants() == "done" and not self._conductor.running
         if not (idle or self._fault.error or self._conductor.halted):
             return
@@ -149,3 +161,16 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
             if trial.temporary_state.ray_actor is not None:
                 ray.kill(trial.temporary_state.ray_actor)
         raise GentleHaltError
+
+    def _end_overdue(self, trials: list[Any]) -> None:
+        """End the workers of trials that run for too long: what hangs answers nothing else."""
+        running = {trial.trial_id: trial for trial in trials if trial.trial_id in self._search.keys}
+        for trial_id, begun_s in list(self._begun_s.items()):
+            trial = running.get(trial_id)
+            if trial is None:
+                del self._begun_s[trial_id]
+            elif self._timeout_s is not None and time.monotonic() - begun_s > self._timeout_s:
+                del self._begun_s[trial_id]
+                self._conductor.give_up(self._search.keys[trial_id], self._timeout_s)
+                if trial.temporary_state.ray_actor is not None:
+                    ray.kill(trial.temporary_state.ray_actor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from study_made_up import compute, small_job
@@ -12,12 +13,13 @@ from raysearch.study import ray_engine
 from raysearch.study.cluster import connected
 
 
-def run(study, slots=2, job=None):
-    with connected(compute(slots)) as cluster:
+def run(study, slots=2, job=None, timeout_s=None):
+    asked = replace(compute(slots), trial_timeout_s=timeout_s)
+    with connected(asked) as cluster:
         assert not cluster.own
         assert cluster.slots == slots
         ray_engine.run_on_ray(
-            study.conductor, study.ledger, study.space, job or small_job(), (cluster, compute(slots))
+            study.conductor, study.ledger, study.space, job or small_job(), (cluster, asked)
         )
 
 

@@ -45,6 +45,15 @@ def test_a_small_study_trains_for_real_and_keeps_the_best_model(tmp_path):
     assert predict(Frame(table.select(["f0", "f1"]), (False, False))).shape == (240, 3)
 
 
+def test_trials_that_take_too_long_are_given_up(tmp_path):
+    study = begin(tmp_path, limits(3))
+    table, recipe = small_job()
+    run_inline(study.conductor, study.ledger, study.space, table, recipe, 1e-9)
+    assert study.conductor.stopped_by == "failures"
+    assert {result.state for result in study.ledger.results} == {"failed"}
+    assert study.ledger.results[0].reason == "it took longer than the 1e-09 s of --trial-timeout"
+
+
 def test_the_same_seed_gives_the_same_study_and_another_one_does_not(tmp_path):
     found = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):

@@ -181,3 +181,39 @@ def test_a_loop_that_something_else_has_ended_counts_as_interrupted(tmp_path, mo
     study = begin(tmp_path, limits(4))
     run(study)
     assert study.conductor.stopped_by == "interrupt"
+
+
+def test_a_trial_that_hangs_is_given_up_after_its_time(tmp_path, monkeypatch, local_ray):
+    def hang(self):
+        if self.spec.number == 1:
+            time.sleep(1000)
+
+    acting(monkeypatch, tmp_path, hang)
+    study = begin(tmp_path, limits(4))
+    begun = time.monotonic()
+    run(study, timeout_s=6.0)
+    assert time.monotonic() - begun < 60
+    assert states(study).count(TrialState.COMPLETE) == 4
+    (failed,) = [result for result in study.ledger.results if result.state == "failed"]
+    assert (failed.number, failed.reason) == (1, "it took longer than the 6 s of --trial-timeout")
+    assert left_behind(local_ray) == []
+
+
+def test_a_trial_that_crashes_in_c_or_takes_all_memory_costs_itself_alone(tmp_path, monkeypatch):
+    def spoil(self):
+        if self.spec.number == 1:
+            os.kill(os.getpid(), 11)  # as a segmentation fault of a library does
+        if self.spec.number == 2:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
+            bytearray(2**34)
+
+    acting(monkeypatch, tmp_path, spoil)
+    study = begin(tmp_path, limits(4))
+    run(study)
+    assert states(study).count(TrialState.COMPLETE) == 4
+    reasons = {result.number: result.reason for result in study.ledger.results if result.state == "failed"}
+    assert set(reasons) == {1, 2}
+    assert "worker process died" in reasons[1] and "3 times" in reasons[1]
+    assert "MemoryError" in reasons[2]
