@@ -4,12 +4,16 @@
 #   node.sh install           install the checkout beside this file into ~/raysearch-env, unless that very source
 #                             is installed; shells of the node find it, and Ray's token
 #   node.sh address [PEER]    print the address by which the node reaches PEER, or by which ssh has reached the node
-#   node.sh stop              end what an earlier Ray has left on the node
-#   node.sh end-with-raylet   wait in the background for the node's raylet to end, then end what it leaves
+#   node.sh stop              end Ray on the node, and what watches over it
+#   node.sh keep HEAD COMMAND run COMMAND, which joins the cluster of HEAD (address:port), and watch over it: when the
+#                             node has lost the head, what Ray leaves is ended, and COMMAND is run again when the head
+#                             is reached again. Until nobody listens at HEAD any more, or a day after it was reached
 set -euo pipefail
 
 SOURCE=$(cd "$(dirname "$0")/.." && pwd)
 ENVIRONMENT=$HOME/raysearch-env
+WATCHER=$HOME/.ray/raysearch-watcher # its process, and beside it its log
+mkdir -p "$HOME/.ray"
 export PATH=$ENVIRONMENT/bin:$PATH
 
 installed() { # what `python3 -m raysearch` runs is made of the very source beside this file
@@ -46,18 +50,56 @@ address() {
   fi
 }
 
-end_with_raylet() {
-  local raylet
-  raylet=$(pgrep -o -x raylet) || return 0
-  # Ended by a later `ray start` too: whatever raylet runs by then is left alone.
-  setsid bash -c "while kill -0 $raylet; do sleep 2; done; pgrep -x raylet || ray stop --grace-period 3" \
-    </dev/null >/dev/null 2>&1 &
+stop() {
+  local watcher
+  watcher=$(cat "$WATCHER" 2>/dev/null) || watcher=
+  if [ -n "$watcher" ] && grep -q node.sh "/proc/$watcher/cmdline" 2>/dev/null; then kill -- "-$watcher" || true; fi
+  rm -f "$WATCHER"
+  ray stop --grace-period 3
+}
+
+keep() {
+  trap '' HUP # ssh may be cut off in the middle
+  stop
+  local failed=0
+  "${@:2}" || failed=$?
+  setsid bash "$SOURCE/deploy/node.sh" watch "$@" </dev/null >"$WATCHER.log" 2>&1 &
+  echo $! >"$WATCHER"
+  return $failed
+}
+
+reached() { # HEAD: print open, refused, or away
+  local said
+  if said=$(timeout 3 bash -c "exec 3<>/dev/tcp/${1%:*}/${1##*:}" 2>&1); then echo open
+  elif [[ $said == *refused* ]]; then echo refused
+  else echo away; fi
+}
+
+watch() {
+  local head=$1 since=$SECONDS seen=$SECONDS refused=0 cleaned=
+  while ((SECONDS - seen < 86400 && refused < 30)); do
+    sleep 2
+    if pgrep -x raylet >/dev/null; then
+      since=$SECONDS seen=$SECONDS refused=0 cleaned=
+      continue
+    fi
+    [ -n "$cleaned" ] || ray stop --grace-period 3
+    cleaned=1
+    case $(reached "$head") in
+      refused) refused=$((refused + 1)) ;;
+      away) refused=0 since=$SECONDS ;;
+      open) # Ray's autoscaler comes by ssh at once, if it comes at all: it gives a node up that failed once
+        refused=0 seen=$SECONDS
+        ((SECONDS - since < 15)) || { cleaned= since=$SECONDS; "${@:2}" || true; } ;;
+    esac
+  done
 }
 
 case ${1:-} in
   install) install ;;
   address) address "${2:-}" ;;
-  stop) ray stop --grace-period 3 ;;
-  end-with-raylet) end_with_raylet ;;
-  *) sed -n 's/^# \{0,1\}//p' "$0" | sed -n 2,7p; exit 1 ;;
+  stop) stop ;;
+  keep) keep "${@:2}" ;;
+  watch) watch "${@:2}" ;;
+  *) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '3,/^$/p'; exit 1 ;;
 esac
