@@ -83,6 +83,11 @@ def listing(names: Iterable[str], most: int = 12) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
+def sync_command(name: str, home: str = "studies") -> str:
+    """Return the command that sends what a study's record lacks, ready to be pasted into a shell."""
+    return resume_command(name, home).replace(" resume ", " sync ", 1)
+
+
 def resume_command(name: str, home: str = "studies", options: str = "") -> str:
     """Return the command that goes on with a study, ready to be pasted into a shell."""
     place = "" if home == "studies" else f" --home {shlex.quote(home)}"

@@ -31,6 +31,20 @@ ShowProfile = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks")]
 Home = Annotated[str, typer.Option("--home", help="Where studies live")]
+Submit = Annotated[
+    str | None,
+    typer.Option(
+        "--submit",
+        help="Run it on a cluster's head instead, as a Ray job: the dashboard's address, http://HEAD:8265",
+        rich_help_panel="Where it runs",
+    ),
+]
+Detach = Annotated[
+    bool,
+    typer.Option(
+        "--detach", help="With --submit: do not wait for the study's end", rich_help_panel="Where it runs"
+    ),
+]
 ConfigFile = Annotated[
     str | None, typer.Option("--config", help="YAML with settings, or a shipped one such as nav_baseline")
 ]
@@ -61,6 +75,8 @@ def tune(
     flags: dict[str, dict[str, Any]],
     config: ConfigFile = None,
     set_: Settings = None,
+    submit: Submit = None,
+    detach: Detach = False,
     json: Json = False,
     profile: ShowProfile = False,
     debug: Debug = False,
@@ -75,12 +91,19 @@ def tune(
         python -m raysearch tune --data sales.csv --target demand --group store --time date --trials 100
         python -m raysearch tune --data big.parquet --target y --model both --time-budget 30m --address auto
         python -m raysearch tune --data sales_june.csv --target demand --warm-start auto
+        python -m raysearch tune --data sales.csv --target demand --submit http://10.0.0.11:8265
     """
     from raysearch.cli.run import run_study
     from raysearch.config import load_config
     from raysearch.flow import tune as run
 
     settings = load_config(config, settings=set_ or (), flags=flags)
+    if submit is not None:
+        from raysearch.cli.submit import tell_sent
+        from raysearch.flow.submit import submit as send
+
+        tell_sent(send(settings, submit, json_wanted=json), detach=detach, json=json)
+        return
     run_study(lambda display, spent_s: run(settings, None, display, spent_s), json=json, profile=profile)
 
 
@@ -91,6 +114,8 @@ def resume(
     flags: dict[str, dict[str, Any]],
     name: Annotated[str, typer.Argument(help="Name of the study")],
     home: Home = _HOME,
+    submit: Submit = None,
+    detach: Detach = False,
     json: Json = False,
     profile: ShowProfile = False,
     debug: Debug = False,
@@ -105,6 +130,13 @@ def resume(
     from raysearch.cli.run import run_study
     from raysearch.flow import resume as run
 
+    if submit is not None:
+        from raysearch.cli.submit import tell_sent, words_of
+        from raysearch.flow.submit import submit_resume
+
+        words = words_of(RESUME_FLAGS, flags)
+        tell_sent(submit_resume(name, submit, home, words, json_wanted=json), detach=detach, json=json)
+        return
     run_study(lambda display, spent_s: run(name, home, flags, display, spent_s), json=json, profile=profile)
 
 
@@ -204,6 +236,95 @@ def studies(home: Home = _HOME, json: Json = False, debug: Debug = False) -> Non
         print_json({"home": hide_secrets(home), "studies": [dataclasses.asdict(row) for row in rows]})
     else:
         tell_studies(rows, home)
+
+
+@app.command()
+@guarded
+def stop(
+    name: Annotated[str, typer.Argument(help="Name of the study")],
+    submit: Annotated[
+        str, typer.Option("--submit", help="The dashboard's address that it was sent to, http://HEAD:8265")
+    ],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Stop a study that was sent to a cluster, as Ctrl-C does: its best model so far is kept.
+
+    [bold]Example[/bold]
+
+        python -m raysearch stop my-study --submit http://10.0.0.11:8265
+    """
+    from raysearch.cli.words import print_json, tell
+    from raysearch.flow.submit import stop as run
+
+    state = run(name, submit)
+    if json:
+        print_json({"study": name, "job": state.word})
+    else:
+        tell(
+            f"study {name} has stopped; `python -m raysearch resume {name} --submit {submit}` goes on with it"
+        )
+
+
+@app.command()
+@guarded
+def status(
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the study (default: the newest one that runs)")
+    ] = None,
+    home: Home = _HOME,
+    once: Annotated[
+        bool, typer.Option("--once", help="Tell it once, instead of anew each second until the study ends")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell how a study is doing: its trials by state, the best score, and each trial that runs now.
+
+    It reads the study's ledger, so that it works wherever the study's home is seen, while it runs and after.
+
+    [bold]Examples[/bold]
+
+        python -m raysearch status
+        python -m raysearch status my-study --once
+    """
+    from raysearch.cli.status import tell_status
+
+    tell_status(name, home, once=once, json=json)
+
+
+@app.command()
+@guarded
+def sync(
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the study (default: every one whose record lacks something)")
+    ] = None,
+    home: Home = _HOME,
+    tracking_uri: Annotated[
+        str | None, typer.Option("--tracking-uri", help="MLflow store (default: the study's own)")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Send MLflow what a study's record lacks: the store was away at its end, or the process was killed.
+
+    Trials come from the study's ledger, so that each has one run however often this is called.
+
+    [bold]Examples[/bold]
+
+        python -m raysearch sync
+        python -m raysearch sync my-study --tracking-uri http://mlflow.example:5000
+    """
+    from raysearch.cli.words import print_json, tell_synced
+    from raysearch.flow import sync as run
+
+    done = run(name, home, tracking_uri)
+    if json:
+        print_json({"home": hide_secrets(home), "studies": [dataclasses.asdict(one) for one in done]})
+    else:
+        tell_synced(done, home)
+    if any(one.left for one in done):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from raysearch.config import Config
 from raysearch.errors import resume_command
 from raysearch.flow.check import Plan
 from raysearch.flow.study import Study, StudyRow, plain
+from raysearch.flow.sync import Synced
 from raysearch.objectives import titles
 from raysearch.outcome import untuned
 from raysearch.records import Comparison, Evaluation, Interval, Profile, StudyResult, TrialResult
@@ -78,6 +79,20 @@ def tell_study(study: Study) -> None:
         )
     more = 2 * sum(count for state, count in result.trials.items() if state != "failed")
     console.print(f"continue: {escape(resume_command(result.study, study.home, f'--trials {more}'))}")
+
+
+def tell_synced(done: Sequence[Synced], home: str) -> None:
+    """Print a line for each study, and what could not be sent."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not done:
+        console.print(
+            f"nothing to send: the record of every study in {escape(hide_secrets(home))} is complete"
+        )
+    for one in done:
+        how = "[yellow]not all of it could be sent[/yellow]" if one.left else "complete"
+        console.print(f"[bold]{escape(one.study)}[/bold]: {one.trials} trials, {how} ({escape(one.uri)})")
+        for note in one.left:
+            console.print(f"  {escape(note)}")
 
 
 def tell_profile(profile: Profile, *, err: bool) -> None:

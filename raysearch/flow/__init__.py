@@ -3,6 +3,7 @@
 from raysearch.flow.check import Plan, check
 from raysearch.flow.display import Display, SearchBegins, Silent
 from raysearch.flow.study import Study, StudyRow, list_studies, open_study
+from raysearch.flow.sync import Synced, sync
 from raysearch.flow.tune import resume, tune
 
 __all__ = [
@@ -12,9 +13,11 @@ __all__ = [
     "Silent",
     "Study",
     "StudyRow",
+    "Synced",
     "check",
     "list_studies",
     "open_study",
     "resume",
+    "sync",
     "tune",
 ]

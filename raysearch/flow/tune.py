@@ -30,6 +30,7 @@ from raysearch.logs import chatter_to
 from raysearch.space import SearchSpace, load_space, parse_space
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor, Watcher
+from raysearch.study.gauges import Gauges
 from raysearch.study.home import Home
 from raysearch.study.kept import KeptModels
 from raysearch.study.ledger import Ledger, forget, open_storage
@@ -172,7 +173,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
     with home.locked(name) as paths, chatter_to(paths.log), termination_as_interrupt():
         display.study_made(name, paths.log)
         write_folds(job.dataset.facts, paths.artifacts)
-        tracker = open_tracker(job.config.tracking)
+        tracker = open_tracker(job.config.tracking, paths.outbox)
         status, begun = "FAILED", False
         notes: tuple[str, ...] = ()
 
@@ -186,8 +187,10 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                 ledger = _open_ledger(job)
                 check_pick(job, ledger.results)
                 ahead = LoadedAhead([part.model for part in job.space.spaces])
-                here = job.config.compute.engine == "inline"  # where trials run, this process has no time
-                conductor = _conductor(job, ledger, (tracker, display) if here else (tracker, display, ahead))
+                watchers: tuple[Watcher, ...] = (tracker, display)
+                if job.config.compute.engine == "ray":  # otherwise trials run here, and leave no time
+                    watchers += (ahead, Gauges(name, ledger.results, job.config.compute.cpus_per_trial))
+                conductor = _conductor(job, ledger, watchers)
                 tracker.prepare()
             with learnt_ahead(job, conductor, ledger) as share:
                 job = replace(job, share=share)

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -116,7 +116,7 @@ class Home:
             StudyError: when there is a study of that name already, or the directory cannot be written.
         """
         taken = self.check_free(config.name)
-        name = config.name or _free_name(fallback, taken | self._entries())
+        name = config.name or free_name(fallback, taken | self._entries())
         made = StudyAbout(id=uuid.uuid4().hex, name=name, created_s=time.time(), **about)
         paths = self.paths(name)
         with self._errors_told("written"):
@@ -275,7 +275,8 @@ def _lock(file: IO[str]) -> bool:
     return False
 
 
-def _free_name(fallback: str, taken: set[str]) -> str:
+def free_name(fallback: str, taken: Container[str]) -> str:
+    """Return a readable name that is not taken: what is in it, and when it was made."""
     now = time.strftime("%m%d-%H%M")
     clean = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in fallback)
     clean = clean[:60].strip("-_.")

@@ -55,6 +55,11 @@ class StudyPaths:
         return self.root / "result.json"
 
     @property
+    def outbox(self) -> Path:
+        """What the record in MLflow must hold beside the trials, and whether it has all."""
+        return self.root / "outbox.json"
+
+    @property
     def log(self) -> Path:
         """What Ray, Tune, Optuna and MLflow have to say."""
         return self.root / "raysearch.log"

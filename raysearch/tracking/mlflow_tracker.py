@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from raysearch.errors import TrackingError
 from raysearch.records import StudyResult, TrialResult
 from raysearch.tracking.address import WITHOUT
 from raysearch.tracking.mlflow_quiet import SETTINGS, begin_to_load
+from raysearch.tracking.outbox import Outbox
 from raysearch.tracking.preflight import check_reachable
 from raysearch.tracking.store import open_store, refused
 from raysearch.tracking.study_run import StudyRun, open_study_run
@@ -28,9 +31,10 @@ class MLflowTracker:
     Args:
         uri: as ``resolve_uri`` returns it.
         experiment: the MLflow experiment; made when it is not there.
+        outbox: the file that keeps what the record must hold beside the trials, until it does.
     """
 
-    def __init__(self, uri: str, experiment: str) -> None:
+    def __init__(self, uri: str, experiment: str, outbox: Path | None = None) -> None:
         self.uri: str | None = uri
         self.parent_run_id: str | None = None
         self._uri = uri
@@ -40,6 +44,8 @@ class MLflowTracker:
         self._trials: TrialRuns | None = None
         self._writer: Writer | None = None
         self._loading: threading.Thread | None = None
+        self._outbox_path = outbox
+        self._outbox: Outbox | None = None
 
     @property
     def spent_s(self) -> float:
@@ -74,6 +80,7 @@ class MLflowTracker:
         self.parent_run_id = self._study.run_id
         self._trials = TrialRuns(store, info, self._study.run_id, complete=self._study.fresh)
         self._writer = Writer(self._alive, refused)
+        self._keep(Outbox(info))
 
     def trial_started(self, number: int, key: str, model: str, params: Mapping[str, Any]) -> None:
         """Open a trial's run. Its params are written with its end, in one call."""
@@ -102,6 +109,7 @@ class MLflowTracker:
     def remember(self, text: str) -> None:
         """Keep with the study's run what later studies may use."""
         writer, _, study = self._open()
+        self._keep(self._outbox and replace(self._outbox, history=text))
         writer.put("what later studies may use", lambda _: study.remember(text))
 
     def study_ended(
@@ -116,6 +124,7 @@ class MLflowTracker:
         if self._writer is None:
             return
         writer, trials, study = self._open()
+        self._keep(self._outbox and replace(self._outbox, status=status, result=result))
         writer.put("the interruption of open trials", trials.interrupt_open)
         if model is not None:
             writer.put("the model", lambda _: study.log_model(model))
@@ -143,12 +152,22 @@ class MLflowTracker:
         finally:
             SETTINGS.release()
         if not told or self._study is None:
+            self._keep(self._outbox and replace(self._outbox, sent=True))
             return ()
         return (
             f"the record at {hide_secrets(self._uri)} is not complete; the study itself is, and "
-            f"`{self._study.info.resume_command}` writes what is missing",
+            f"`{self._study.info.sync_command}` sends what is missing",
             *told,
         )
+
+    def _keep(self, outbox: Outbox | None) -> None:
+        """Write down what the record must hold; where that cannot be, the study is worth more."""
+        self._outbox = outbox
+        if outbox is not None and self._outbox_path is not None:
+            try:
+                outbox.write(self._outbox_path)
+            except OSError:
+                logging.getLogger("raysearch").exception("%s could not be written", self._outbox_path)
 
     def _alive(self) -> bool:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from raysearch.addresses import hide_secrets
-from raysearch.errors import resume_command
+from raysearch.errors import resume_command, sync_command
 from raysearch.records import DataQuality, DatasetFacts, StudyResult, TrialResult
 
 
@@ -33,8 +33,16 @@ class StudyInfo:
     @property
     def resume_command(self) -> str:
         """The command that goes on with the study."""
-        home = str(self.config.get("study", {}).get("home", "studies"))
-        return resume_command(self.name, hide_secrets(home))
+        return resume_command(self.name, self._home)
+
+    @property
+    def sync_command(self) -> str:
+        """The command that sends what the study's record lacks."""
+        return sync_command(self.name, self._home)
+
+    @property
+    def _home(self) -> str:
+        return hide_secrets(str(self.config.get("study", {}).get("home", "studies")))
 
 
 class Tracker(Protocol):

@@ -83,30 +83,76 @@ def workers(up: Up, host: int) -> int:
     return len(re.findall(r"ray::.*: trial \d", up.rig.hosts("ps", str(host), check=False)))
 
 
-def outcome(up: Up, running: subprocess.Popen[str], name: str) -> dict[str, Any]:
-    """Wait for a study's end; return its result, after a look at its runs in MLflow."""
+def outcome(up: Up, running: subprocess.Popen[str], name: str, ends: int = 0) -> dict[str, Any]:
+    """Wait for a study's end, by an exit code; return its result, after a look at its runs in MLflow."""
     import mlflow
 
     said, errors = running.communicate(timeout=300)
-    assert running.returncode == 0, errors
+    assert running.returncode == ends, errors
     result = json.loads(said)
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{up.rig.shared / name}.db")
     parent = client.get_run(result["parent_run_id"])
     runs = client.search_runs(
         [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
     )
-    keys = [run.data.tags["raysearch.trial_key"] for run in runs]
+    assert {run.info.status for run in runs if _interrupted(run)} <= {"KILLED"}
+    keys = [run.data.tags["raysearch.trial_key"] for run in runs if not _interrupted(run)]
     assert len(keys) == len(set(keys)) == sum(result["trials"].values())
     assert "RUNNING" not in {run.info.status for run in (parent, *runs)}
     return result
 
 
-def test_the_page_s_commands_run_a_study(up, table):
-    sales = pd.read_csv(table).rename(columns={"y": "demand"}).head(400)
-    sales.to_csv(up.file.parent / "sales.csv", index=False)
+def _interrupted(run: Any) -> bool:
+    """Tell whether a trial was given up when its study was, to be run first when that goes on."""
+    return run.data.tags.get("raysearch.interrupted") == "true"
+
+
+@pytest.fixture
+def sales(up: Up, table: Path) -> None:
+    """The table of the page."""
+    frame = pd.read_csv(table).rename(columns={"y": "demand"}).head(400)
+    frame.to_csv(up.file.parent / "sales.csv", index=False)
+
+
+@pytest.mark.usefixtures("sales")
+def test_the_page_s_commands_run_a_study(up):
     told = up.type(page()[2].replace("--home ~/studies", "--home ~/studies --trials 4 --study page"))
     assert "trials 4/4" in told and "coverage of the intervals" in told
     assert (up.rig.state / "1" / "home" / "studies" / "page" / "result.json").is_file()
+
+
+def submitted(up: Up, words: str, more: str = "") -> str:
+    """Type the page's command to tune, stop or resume a study by its name, with some words more."""
+    verb, _, name = words.partition(" ")
+    command = next(line for line in page()[3].splitlines() if f" {verb} " in line)
+    named = command.replace("HEAD", up.rig.address(1)).replace("my-study", name or "my-study")
+    return up.type(f"{named} {more}")
+
+
+@pytest.mark.usefixtures("sales")
+def test_a_study_is_sent_followed_stopped_and_gone_on_with(up):
+    home = up.rig.state / "1" / "home" / "raysearch-studies"
+    told = submitted(up, "tune", "--trials 4")
+    assert "trials 4/4" in told and "coverage of the intervals" in told
+    assert "my-study" in told
+    result = json.loads((home / "my-study" / "result.json").read_text())
+    assert result["trials"]["finished"] + result["trials"]["stopped"] == 4
+    assert (home / "mlflow.db").is_file()
+
+    left = json.loads(submitted(up, "tune long", "--trials 100000 --detach --json"))
+    assert left["study"] == "long"
+    with pytest.raises(AssertionError, match="is being run by a job"):
+        submitted(up, "tune long", "--detach")
+    wait_for(lambda: workers(up, 1) + workers(up, 2) + workers(up, 3) > 0, "the study that was sent runs")
+    time.sleep(5)
+    assert "has stopped" in submitted(up, "stop long")
+    stopped = json.loads((home / "long" / "result.json").read_text())
+    assert stopped["stopped_by"] == "interrupt"
+    more = stopped["trials"]["finished"] + stopped["trials"]["stopped"] + 3
+    told = submitted(up, "resume long", f"--trials {more}")
+    assert f"trials {more}/{more}" in told
+    with pytest.raises(AssertionError, match=r"no job at .* runs a study 'long'"):
+        submitted(up, "stop long")
 
 
 def test_a_study_runs_on_all_nodes(up, table):
@@ -142,14 +188,13 @@ def test_a_node_that_is_cut_off_costs_no_trial(up, table):
     assert trials["finished"] + trials["stopped"] == 45
     assert trials["failed"] == 0
     up.rig.hosts("heal", "2")
-    up.type(page()[1])  # Ray mostly starts there again by itself; this is for sure
-    wait_for(lambda: up.nodes() == 3, "Ray is started again on the node that is reached again", 120)
+    wait_for(lambda: up.nodes() == 3, "Ray is started again on the node that is reached again")
 
 
 def test_a_node_that_joins_in_the_middle_gets_trials(up, table):
     up.rig.hosts("kill", "3")
     wait_for(lambda: up.nodes() == 2, "the third node is missed")
-    running = study(up, table, "joined", 500)
+    running = study(up, table, "joined", 100_000)
     wait_for(lambda: workers(up, 2) > 0, "the second node runs trials")
     up.rig.hosts("up", "3")
 
@@ -158,8 +203,10 @@ def test_a_node_that_joins_in_the_middle_gets_trials(up, table):
         return all(workers(up, host) > 0 for host in (3, 2, 1))
 
     wait_for(joined, "all three nodes run trials of the study that had begun on two")
-    trials = outcome(up, running, "joined")["trials"]
-    assert trials["finished"] + trials["stopped"] == 500
+    up.rig.on(1, "pkill", "-INT", "-f", "[-]-study joined")
+    result = outcome(up, running, "joined", 130)
+    assert result["stopped_by"] == "interrupt"
+    assert result["trials"]["failed"] == 0
 
 
 def test_without_the_token_nobody_gets_in(up):

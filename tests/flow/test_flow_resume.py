@@ -115,7 +115,7 @@ def test_passwords_stay_out_of_what_is_kept(study, table, monkeypatch):
     tune = importlib.import_module("raysearch.flow.tune")
     for knock in ("check_reachable", "check_experiment"):
         monkeypatch.setattr(f"raysearch.flow.places.{knock}", lambda *address: None)
-    monkeypatch.setattr(tune, "open_tracker", lambda config: Elsewhere())
+    monkeypatch.setattr(tune, "open_tracker", lambda *words: Elsewhere())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     done = study(table, tracking__enabled=True)
     assert done.result.tracking_uri == "http://me:***@tracking.example:5000"

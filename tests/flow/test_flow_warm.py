@@ -60,7 +60,7 @@ def recorded(study, monkeypatch, tmp_path, no_report):
     warm = importlib.import_module("raysearch.flow.warm")
     tune = importlib.import_module("raysearch.flow.tune")
     tracker = NullTracker()
-    monkeypatch.setattr(tune, "open_tracker", lambda config: tracker)
+    monkeypatch.setattr(tune, "open_tracker", lambda *words: tracker)
 
     def run(table, found, *, alike: bool = True, **words):
         class Reader:
@@ -240,7 +240,7 @@ def test_what_is_left_behind_is_that_of_the_study(recorded, table, monkeypatch):
         def remember(self, text: str) -> None:
             left.append(text)
 
-    monkeypatch.setattr(tune, "open_tracker", lambda config: Keeps())
+    monkeypatch.setattr(tune, "open_tracker", lambda *words: Keeps())
     done = recorded(table, [], alike=False, search__trials=12)
     from raysearch.history import parse_past
 
@@ -259,6 +259,6 @@ def test_a_failure_to_gather_it_costs_no_study(recorded, table, monkeypatch):
     tune = importlib.import_module("raysearch.flow.tune")
     keeps = NullTracker()
     keeps.uri = "sqlite:///mlflow.db"
-    monkeypatch.setattr(tune, "open_tracker", lambda config: keeps)
+    monkeypatch.setattr(tune, "open_tracker", lambda *words: keeps)
     monkeypatch.setattr(warm, "best_points", lambda *words: 1 / 0)
     assert len(recorded(table, [], search__warm_start="off", search__trials=3).trials) == 3

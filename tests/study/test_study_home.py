@@ -130,9 +130,9 @@ def test_no_name_leads_out_of_the_home(name):
 
 @given(st.text(max_size=120))
 def test_every_made_up_name_is_a_name(fallback):
-    from raysearch.study.home import _free_name
+    from raysearch.study.home import free_name
 
-    Home("studies").paths(_free_name(fallback, set()))
+    Home("studies").paths(free_name(fallback, set()))
 
 
 def test_a_study_that_is_not_there_is_told_with_the_nearest(tmp_path):

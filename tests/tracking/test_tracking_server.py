@@ -85,7 +85,7 @@ def test_a_server_that_dies_holds_nobody_up_and_resume_completes_the_record(
         assert time.monotonic() - started < 0.5
         told = tracker.close()
         assert time.monotonic() - started < 15
-        assert "`python -m raysearch resume cheese-1` writes what is missing" in told[0]
+        assert "`python -m raysearch sync cheese-1` sends what is missing" in told[0]
         assert "has not answered" in told[-1]
         assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 

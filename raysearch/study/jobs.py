@@ -1,0 +1,136 @@
+"""Studies as Ray jobs: sent to a cluster's head over http, where they run without their sender."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysearch.addresses import hide_secrets
+from raysearch.errors import ClusterError, StudyError, nearest
+
+_STUDY = "raysearch.study"  # in a job's metadata: the study that it runs
+# Ray ends a job with SIGTERM and, 3 s later, SIGKILL. An interrupted study keeps its best model so far.
+_STOP = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "60"}
+_ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+MOST_MB = 500  # that Ray takes in one upload
+
+
+@dataclass(frozen=True)
+class JobState:
+    """How a job is doing.
+
+    Attributes:
+        word: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.
+        exit_code: of the study's process, where it has ended by itself.
+        message: what Ray has to say of it.
+    """
+
+    word: str
+    exit_code: int | None
+    message: str
+
+    @property
+    def ended(self) -> bool:
+        return self.word in _ENDED
+
+
+class Jobs:
+    """The jobs of the cluster whose dashboard is at ``address``, e.g. http://10.0.0.11:8265.
+
+    Raises:
+        ClusterError: nobody answers there, or not without the cluster's token.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = hide_secrets(address)
+        if not address.startswith(("http://", "https://")):
+            raise ClusterError(
+                f"--submit {self.address}: give the dashboard's address, such as http://10.0.0.11:8265"
+            )
+        token = Path.home() / ".ray" / "auth_token"
+        if token.is_file():
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        from ray.job_submission import JobSubmissionClient
+
+        with self._told():
+            self._client = JobSubmissionClient(address)
+
+    def submit(self, study: str, entrypoint: str, folder: Path) -> str:
+        """Run a shell command in a copy of ``folder`` on the head; return the job's id.
+
+        Raises:
+            StudyError: a job runs that study already.
+        """
+        if self._running(study):
+            raise StudyError(f"study {study!r} is being run by a job at {self.address} already")
+        with self._told():
+            return str(
+                self._client.submit_job(
+                    entrypoint=entrypoint,
+                    runtime_env={"working_dir": str(folder), "env_vars": _STOP},
+                    metadata={_STUDY: study},
+                )
+            )
+
+    def find(self, study: str) -> str:
+        """Return the job that runs a study now.
+
+        Raises:
+            StudyError: none does.
+        """
+        running = self._running(study)
+        if not running:
+            known = sorted({name for name, _ in self._studies()})
+            told = f"; running: {', '.join(known)}" if known else ""
+            raise StudyError(f"no job at {self.address} runs a study {study!r}{told}{nearest(study, known)}")
+        return running[-1]
+
+    def state(self, job: str) -> JobState:
+        """Return how a job is doing."""
+        with self._told():
+            found = self._client.get_job_info(job)
+        return JobState(
+            str(getattr(found.status, "value", found.status)), found.driver_exit_code, found.message or ""
+        )
+
+    def log(self, job: str) -> str:
+        """Return all that a job has printed so far."""
+        with self._told():
+            return str(self._client.get_job_logs(job))
+
+    def stop(self, job: str) -> None:
+        """Interrupt a job, as Ctrl-C does."""
+        with self._told():
+            self._client.stop_job(job)
+
+    def _running(self, study: str) -> list[str]:
+        return [job for name, job in self._studies() if name == study]
+
+    def _studies(self) -> list[tuple[str, str]]:
+        """Return name and job of the studies that run, the oldest first."""
+        with self._told():
+            jobs: list[Any] = [job for job in self._client.list_jobs() if job.submission_id]
+        running = [job for job in jobs if str(getattr(job.status, "value", job.status)) not in _ENDED]
+        running.sort(key=lambda job: job.start_time or 0)
+        return [
+            (job.metadata[_STUDY], job.submission_id) for job in running if _STUDY in (job.metadata or {})
+        ]
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            if type(error).__name__ == "AuthenticationError" or "401" in reason or "403" in reason:
+                reason = (
+                    "it wants the cluster's token: put it in ~/.ray/auth_token (`ray get-auth-token` prints "
+                    "it on the head), or into RAY_AUTH_TOKEN with RAY_AUTH_MODE=token"
+                )
+            raise ClusterError(f"--submit {self.address}: {reason}") from error
