@@ -4,7 +4,7 @@
 #   node.sh install           install the checkout beside this file into ~/raysearch-env, unless that very source
 #                             is installed; shells of the node find it, and Ray's token
 #   node.sh address [PEER]    print the address by which the node reaches PEER, or by which ssh has reached the node
-#   node.sh stop              end Ray on the node, and what watches over it
+#   node.sh stop              end Ray on the node, and what watches over it (after `ray stop` alone it joins again)
 #   node.sh keep HEAD COMMAND run COMMAND, which joins the cluster of HEAD (address:port), and watch over it: when the
 #                             node has lost the head, what Ray leaves is ended, and COMMAND is run again when the head
 #                             is reached again. Until nobody listens at HEAD any more, or a day after it was reached
@@ -55,42 +55,49 @@ stop() {
   watcher=$(cat "$WATCHER" 2>/dev/null) || watcher=
   if [ -n "$watcher" ] && grep -q node.sh "/proc/$watcher/cmdline" 2>/dev/null; then kill -- "-$watcher" || true; fi
   rm -f "$WATCHER"
-  ray stop --grace-period 3
+  ray stop --grace-period 3 || true
 }
 
 keep() {
-  trap '' HUP # ssh may be cut off in the middle
-  stop
+  command -v pgrep >/dev/null || { echo "node.sh: pgrep is not there; install procps" >&2; exit 1; }
+  trap '' HUP # ssh may be cut off in the middle, and Ray then tries again while this one still runs
+  exec 9>"$WATCHER.lock"
+  flock 9
+  stop 9>&-
   local failed=0
-  "${@:2}" || failed=$?
-  setsid bash "$SOURCE/deploy/node.sh" watch "$@" </dev/null >"$WATCHER.log" 2>&1 &
+  "${@:2}" 9>&- || failed=$?
+  setsid bash "$SOURCE/deploy/node.sh" watch "$@" </dev/null >"$WATCHER.log" 2>&1 9>&- &
   echo $! >"$WATCHER"
   return $failed
 }
 
 reached() { # HEAD: print open, refused, or away
   local said
-  if said=$(timeout 3 bash -c "exec 3<>/dev/tcp/${1%:*}/${1##*:}" 2>&1); then echo open
+  if said=$(LC_ALL=C timeout 3 bash -c "exec 3<>/dev/tcp/${1%:*}/${1##*:}" 2>&1); then echo open
   elif [[ $said == *refused* ]]; then echo refused
   else echo away; fi
 }
 
 watch() {
-  local head=$1 since=$SECONDS seen=$SECONDS refused=0 cleaned=
+  local head=$1 since=$SECONDS seen=$SECONDS refused=0 cleaned='' pause=15
   while ((SECONDS - seen < 86400 && refused < 30)); do
     sleep 2
-    if pgrep -x raylet >/dev/null; then
-      since=$SECONDS seen=$SECONDS refused=0 cleaned=
+    if pgrep -u "$(id -u)" -x raylet >/dev/null; then
+      since=$SECONDS seen=$SECONDS refused=0 cleaned='' pause=15
       continue
     fi
-    [ -n "$cleaned" ] || ray stop --grace-period 3
+    [ -n "$cleaned" ] || ray stop --grace-period 3 || true
     cleaned=1
     case $(reached "$head") in
       refused) refused=$((refused + 1)) ;;
       away) refused=0 since=$SECONDS ;;
       open) # Ray's autoscaler comes by ssh at once, if it comes at all: it gives a node up that failed once
         refused=0 seen=$SECONDS
-        ((SECONDS - since < 15)) || { cleaned= since=$SECONDS; "${@:2}" || true; } ;;
+        if ((SECONDS - since >= pause)); then
+          cleaned=''
+          "${@:2}" || true
+          since=$SECONDS pause=$((pause < 240 ? 2 * pause : 240))
+        fi ;;
     esac
   done
 }

@@ -94,16 +94,18 @@ def tune(
         python -m raysearch tune --data sales.csv --target demand --submit http://10.0.0.11:8265
     """
     from raysearch.cli.run import run_study
+    from raysearch.cli.submit import more_words, refuse_detached, tell_sent
     from raysearch.config import load_config
     from raysearch.flow import tune as run
 
     settings = load_config(config, settings=set_ or (), flags=flags)
     if submit is not None:
-        from raysearch.cli.submit import tell_sent
         from raysearch.flow.submit import submit as send
 
-        tell_sent(send(settings, submit, json_wanted=json), detach=detach, json=json)
+        sent = send(settings, submit, more_words(json=json, profile=profile))
+        tell_sent(sent, detach=detach, json=json)
         return
+    refuse_detached(detach)
     run_study(lambda display, spent_s: run(settings, None, display, spent_s), json=json, profile=profile)
 
 
@@ -128,15 +130,17 @@ def resume(
         python -m raysearch resume my-study --trials 200
     """
     from raysearch.cli.run import run_study
+    from raysearch.cli.submit import more_words, refuse_detached, tell_sent, words_of
     from raysearch.flow import resume as run
 
     if submit is not None:
-        from raysearch.cli.submit import tell_sent, words_of
         from raysearch.flow.submit import submit_resume
 
-        words = words_of(RESUME_FLAGS, flags)
-        tell_sent(submit_resume(name, submit, home, words, json_wanted=json), detach=detach, json=json)
+        options, words = words_of(RESUME_FLAGS, flags)
+        words += more_words(json=json, profile=profile)
+        tell_sent(submit_resume(name, submit, home, options, words), detach=detach, json=json)
         return
+    refuse_detached(detach)
     run_study(lambda display, spent_s: run(name, home, flags, display, spent_s), json=json, profile=profile)
 
 
@@ -254,6 +258,7 @@ def stop(
 
         python -m raysearch stop my-study --submit http://10.0.0.11:8265
     """
+    from raysearch.cli.submit import resume_there
     from raysearch.cli.words import print_json, tell
     from raysearch.flow.submit import stop as run
 
@@ -261,9 +266,7 @@ def stop(
     if json:
         print_json({"study": name, "job": state.word})
     else:
-        tell(
-            f"study {name} has stopped; `python -m raysearch resume {name} --submit {submit}` goes on with it"
-        )
+        tell(f"study {name} has stopped; `{resume_there(name, submit)}` goes on with it")
 
 
 @app.command()
@@ -365,10 +368,34 @@ def ui(
     tracking_uri: Annotated[str | None, typer.Option("--tracking-uri", help="MLflow store to open")] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on", min=1, max=65535)] = 5000,
+    production: Annotated[
+        bool,
+        typer.Option("--production", help="Serve a team: PostgreSQL, passwords, artifacts by the server"),
+    ] = False,
+    folder: Annotated[
+        str, typer.Option("--folder", help="With --production: where artifacts and users are kept")
+    ] = "mlflow-server",
+    workers: Annotated[int, typer.Option("--workers", help="With --production: processes", min=1)] = 2,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option("--allowed-host", help="With --production: a name by which it is called; repeat"),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Open MLflow's UI on the right store (Ctrl-C ends it)."""
-    from raysearch.cli.serve import serve_ui
+    """Open MLflow's UI on the right store (Ctrl-C ends it), or serve a team's record.
 
-    serve_ui(tracking_uri, host, port, json=json)
+    A team's server wants MLFLOW_AUTH_ADMIN_PASSWORD and MLFLOW_FLASK_SERVER_SECRET_KEY in its environment;
+    deploy/compose.yaml starts the same in containers.
+
+    [bold]Examples[/bold]
+
+        python -m raysearch ui
+        MLFLOW_TRACKING_URI=postgresql+psycopg://... python -m raysearch ui --production --host 10.0.0.5
+    """
+    from raysearch.cli.serve import serve_production, serve_ui
+
+    if production:
+        serve_production(tracking_uri, (host, port), folder, workers, allowed_host or (), json=json)
+    else:
+        serve_ui(tracking_uri, host, port, json=json)

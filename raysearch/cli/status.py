@@ -53,7 +53,9 @@ def _running(status: Status) -> Table:
         table.add_column(name, justify="left" if name == "model" else "right")
     for one in status.running:
         score = "" if one.score is None else number(one.score)
-        table.add_row(str(one.number), one.model, f"{one.rounds}/{one.of}", score, duration(age_s(one)))
+        table.add_row(
+            str(one.number), one.model, f"{one.rounds or '?'}/{one.of}", score, duration(age_s(one))
+        )
     return table
 
 

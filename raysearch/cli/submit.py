@@ -13,12 +13,15 @@ from raysearch.cli.flags import Flag
 from raysearch.cli.guard import INTERRUPTED
 from raysearch.cli.parse import parse_duration
 from raysearch.cli.words import print_json
-from raysearch.errors import ClusterError
+from raysearch.errors import ClusterError, ConfigError, resume_command
 from raysearch.flow.submit import Sent, follow
 
 
-def words_of(flags: Sequence[Flag], given: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the options that were given as the words of a command line again."""
+def words_of(
+    flags: Sequence[Flag], given: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the options that were given as words again: those with a value, and those without."""
+    options: list[tuple[str, str]] = []
     words: list[str] = []
     for flag in flags:
         section, key = flag.setting.split(".")
@@ -28,8 +31,28 @@ def words_of(flags: Sequence[Flag], given: Mapping[str, Mapping[str, Any]]) -> l
         if flag.kind is bool:
             words.append(flag.words)
         else:
-            words += [flag.words, f"{value:g}s" if flag.convert is parse_duration else str(value)]
-    return words
+            options.append((flag.words, f"{value:f}s" if flag.convert is parse_duration else str(value)))
+    return options, words
+
+
+def more_words(*, json: bool, profile: bool) -> list[str]:
+    """Return the words of a command that its study's own command gets too."""
+    return ["--json"] * json + ["--profile"] * profile
+
+
+def refuse_detached(detach: bool) -> None:
+    """Refuse ``--detach`` where a study runs in this very process.
+
+    Raises:
+        ConfigError: always, where it was given.
+    """
+    if detach:
+        raise ConfigError("--detach: a study that runs here cannot be left alone; it goes with --submit")
+
+
+def resume_there(name: str, address: str) -> str:
+    """Return the command that goes on with a study on a cluster, ready to be pasted into a shell."""
+    return f"{resume_command(name)} --submit {shlex.quote(hide_secrets(address))}"
 
 
 def tell_sent(sent: Sent, *, detach: bool, json: bool) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from raysearch.config import Config, make_config
+from raysearch.config import make_config
 from raysearch.errors import StudyError
 from raysearch.flow.older import as_begun
 from raysearch.flow.study import list_studies
 from raysearch.records import TrialResult, TrialState
 from raysearch.report import ranked
 from raysearch.study.home import Home
-from raysearch.study.ledger import Running, open_storage_to_read, read_results, read_running
+from raysearch.study.reading import LedgerReader, Running
 
 _LATELY_S = 300.0  # over which the pace is told
 
@@ -28,7 +29,7 @@ class Status:
         trials: by state, those that run included.
         asked: trials that must finish or be stopped early; None: only time counts.
         best: the trial with the best score by the first objective; None: none has finished.
-        running: trials that run now, or did when the study's process was killed.
+        running: trials that run now.
         cores: at work in them.
         per_minute: trials that ended lately, a minute.
     """
@@ -55,28 +56,25 @@ class StatusReader:
         name: None: the newest study that runs, or the newest of all where none does.
 
     Raises:
-        StudyError: there is no such study.
+        StudyError: there is no such study, or its ledger cannot be read.
     """
 
     def __init__(self, name: str | None = None, home: str = "studies") -> None:
         self._home = Home(home)
         self._about = self._home.read(name or _newest(home, self._home.address))
-        config: Config = make_config(
-            as_begun(self._about, {section: dict(values) for section, values in self._about.config.items()}),
-            in_memory=self._about.in_memory,
-        )
-        self._config = config
-        paths = self._home.paths(self._about.name)
-        self._storage = open_storage_to_read(paths.ledger, config.study.ledger)
+        sections = {section: dict(values) for section, values in self._about.config.items()}
+        self._config = make_config(as_begun(self._about, sections), in_memory=self._about.in_memory)
+        ledger = self._home.paths(self._about.name).ledger
+        self._ledger = LedgerReader(ledger, self._config.study.ledger, self._about.ledger_name)
 
     def read(self) -> Status:
         about, config = self._about, self._config
-        runs = self._home.is_locked(
-            about.name
-        )  # before the trials: those of a study that has ended are all there
-        results = read_results(self._storage, about.ledger_name) if self._storage else ()
-        running = read_running(self._storage, about.ledger_name) if self._storage and runs else ()
+        # Before the trials: where it has ended, all of them are there. A remote home's lock is local.
+        locked = None if self._home.is_remote else self._home.is_locked(about.name)
+        results, running = self._ledger.results(), self._ledger.running()
+        runs = bool(running) if locked is None else locked
         counts = Counter(result.state for result in results)
+        running = running if runs else ()
         return Status(
             about.name,
             "running" if runs else "ended",
@@ -85,7 +83,7 @@ class StatusReader:
             next(iter(ranked(results)), None),
             running,
             len(running) * config.compute.cpus_per_trial,
-            _pace(results),
+            _pace(results, time.time() if runs else None),
         )
 
 
@@ -96,13 +94,13 @@ def _newest(home: str, told: str) -> str:
     return next((row.name for row in rows if row.state == "running"), rows[0].name)
 
 
-def _pace(results: tuple[TrialResult, ...]) -> float:
-    """Return how many trials have ended a minute, over the last five minutes of those that have."""
+def _pace(results: Sequence[TrialResult], now_s: float | None) -> float:
+    """Return how many trials have ended a minute, over the last five minutes; None: at the end."""
     if not results:
         return 0.0
-    last = results[-1].ended_s
+    last = now_s or results[-1].ended_s
     lately = [result for result in results if result.ended_s > last - _LATELY_S]
-    seconds = min(_LATELY_S, last - min(result.started_s for result in lately))
+    seconds = min(_LATELY_S, last - min((result.started_s for result in lately), default=last))
     return 60.0 * len(lately) / seconds if seconds > 0 else 0.0
 
 

@@ -11,21 +11,25 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from raysearch.addresses import has_secrets, hide_secrets
 from raysearch.config import Config
 from raysearch.data.address import find_source
-from raysearch.errors import ClusterError, ConfigError, DataError
+from raysearch.errors import ClusterError, ConfigError, DataError, Problems
 from raysearch.study.home import free_name
-from raysearch.study.jobs import MOST_MB, Jobs, JobState
+from raysearch.study.jobs import MOST_MB, STOPS_WITHIN_S, Jobs, JobState
 
 HOME = "~/raysearch-studies"  # on the head: a job's own directory goes with it
 _TABLES = f"{HOME}/tables"
 _RECORD = "sqlite:///$HOME/raysearch-studies/mlflow.db"
 _LOOK_EVERY_S = 1.0
 _AWAY_S = 120.0  # for which a head that does not answer is waited for
+# A table is there whole or not at all: other jobs with the same one may run now.
+_KEEP_TABLES = (
+    'for table in tables/*; do kept="$HOME/raysearch-studies/$table"; '
+    '[ -e "$kept" ] || { cp "$table" "$kept.$$"; mv "$kept.$$" "$kept"; }; done'
+)
 
 
 @dataclass(frozen=True)
@@ -42,36 +46,63 @@ class Sent:
     home: str
 
 
-def submit(config: Config, address: str, *, json_wanted: bool = False) -> Sent:
+def submit(config: Config, address: str, words: Sequence[str] = ()) -> Sent:
     """Send a new study to the cluster whose dashboard is at ``address``, with its table if that lies here.
 
+    Args:
+        words: more options of ``tune`` there, such as ``--json``.
+
     Raises:
-        RaysearchError: the table is not there or too large, an address holds a secret, or nobody answers.
+        RaysearchError: the table is not there or too large, a setting makes no sense there, nobody answers.
     """
     study = config.study.name or free_name(f"{config.search.model}-{config.data.target}", ())
-    home = HOME if config.study.home == "studies" else config.study.home
-    _refuse_secrets(config)
+    home = _home(config.study.home)
+    _refuse(
+        {
+            "--data": config.data.path,
+            "--test": config.data.test_path,
+            "--ledger": config.study.ledger,
+            "--home": home,
+            "--tracking-uri": config.tracking.uri,
+        }
+    )
+    if config.compute.address is not None or config.compute.engine != "ray":
+        raise ConfigError(
+            "--submit: the study runs on the head's own cluster; leave out --address and --engine"
+        )
     jobs = Jobs(address)
     with tempfile.TemporaryDirectory(prefix="raysearch-job-") as folder:
         there = _packed(config, Path(folder))
         there = there.replace("study", name=study, home=home).replace("compute", address="auto")
-        # Ray leaves out what a .gitignore names, and a table may well be.
-        text = yaml.safe_dump(_plain(there), sort_keys=False, allow_unicode=True)
-        (Path(folder) / "job.yaml").write_text(text, encoding="utf-8")
-        words = ["tune", "--config", "job.yaml", *["--json"] * json_wanted]
-        job = jobs.submit(study, _entrypoint(words, record=config.tracking.uri is None), Path(folder))
-    return Sent(study, job, address, home)
+        # JSON is YAML in which every text is quoted: a column may be called 1e3.
+        (Path(folder) / "job.yaml").write_text(json.dumps(_plain(there)), encoding="utf-8")
+        record = config.tracking.uri is None
+        entry = _entrypoint(["tune", "--config", "job.yaml", *words], record=record)
+        return Sent(study, jobs.submit(study, entry, Path(folder)), address, home)
 
 
-def submit_resume(name: str, address: str, home: str, words: Sequence[str], *, json_wanted: bool) -> Sent:
-    """Go on with a study that lives on a cluster; ``words`` are the options of ``resume``."""
-    home = HOME if home == "studies" else home
+def submit_resume(
+    name: str, address: str, home: str, options: Sequence[tuple[str, str]], words: Sequence[str] = ()
+) -> Sent:
+    """Go on with a study that lives on a cluster.
+
+    Args:
+        options: those of ``resume`` that were given, with their values as text.
+        words: more of them, without a value.
+    """
+    home = _home(home)
+    given = dict(options)
+    _refuse({"--home": home, **given})
+    if "--address" in given or "--engine" in given:
+        raise ConfigError(
+            "--submit: the study runs on the head's own cluster; leave out --address and --engine"
+        )
     jobs = Jobs(address)
-    command = ["resume", name, "--home", home, "--address", "auto", *words, *["--json"] * json_wanted]
+    command = ["resume", f"--home={home}", "--address=auto", *(f"{key}={value}" for key, value in options)]
     with tempfile.TemporaryDirectory(prefix="raysearch-job-") as folder:
         (Path(folder) / "job.yaml").write_text("{}\n")  # Ray takes no empty directory
-        job = jobs.submit(name, _entrypoint(command, record=True), Path(folder))
-    return Sent(name, job, address, home)
+        entry = _entrypoint([*command, *words, "--", name], record="--tracking-uri" not in given)
+        return Sent(name, jobs.submit(name, entry, Path(folder)), address, home)
 
 
 def follow(sent: Sent, tell: Callable[[str], None]) -> JobState:
@@ -84,31 +115,31 @@ def follow(sent: Sent, tell: Callable[[str], None]) -> JobState:
     while True:
         try:
             state = jobs.state(sent.job)  # before the log, so that its end is in it
-            lines = jobs.log(sent.job).splitlines(keepends=True)
+            lines = jobs.log(sent.job).split("\n")
             answered = time.monotonic()
         except ClusterError:
             if time.monotonic() - answered > _AWAY_S:
                 raise
             time.sleep(_LOOK_EVERY_S)
             continue
-        whole = lines if state.ended else [line for line in lines if line.endswith("\n")]
+        whole = lines if state.ended and lines[-1] else lines[:-1]  # the last one has no end yet
         for line in whole[told:]:
-            tell(line.rstrip("\n"))
+            tell(line)
         told = max(told, len(whole))
         if state.ended:
             return state
         time.sleep(_LOOK_EVERY_S)
 
 
-def stop(name: str, address: str, patience_s: float = 90.0) -> JobState:
+def stop(name: str, address: str) -> JobState:
     """Interrupt the job that runs a study, so that it keeps its best model so far, and wait for its end.
 
     Raises:
         StudyError: no job runs such a study.
-        ClusterError: nobody answers, or it has not ended in time.
+        ClusterError: nobody answers, or it has not ended in half an hour.
     """
     jobs = Jobs(address)
-    job, until = jobs.find(name), time.monotonic() + patience_s
+    job, until = jobs.find(name), time.monotonic() + STOPS_WITHIN_S
     jobs.stop(job)
     while not (state := jobs.state(job)).ended:
         if time.monotonic() > until:
@@ -117,67 +148,76 @@ def stop(name: str, address: str, patience_s: float = 90.0) -> JobState:
     return state
 
 
-def _refuse_secrets(config: Config) -> None:
-    """Refuse addresses that a job's files would show to whoever sees the dashboard."""
-    told = {
-        "data.path": config.data.path,
-        "data.test_path": config.data.test_path,
-        "study.ledger": config.study.ledger,
-        "study.home": config.study.home,
-        "tracking.uri": config.tracking.uri,
-    }
-    for key, value in told.items():
-        if value and has_secrets(value):
-            raise ConfigError(
-                f"{key}: {hide_secrets(value)} holds a secret, which Ray's dashboard would show; set "
-                "it where the cluster's nodes start (MLFLOW_TRACKING_URI, RAYSEARCH_LEDGER, AWS keys)"
+def _home(given: str) -> str:
+    return HOME if given == "studies" else given
+
+
+def _refuse(told: dict[str, str | None]) -> None:
+    """Refuse what a job would show to whoever sees the dashboard, and what would go with the job."""
+    problems = Problems("--submit")
+    for flag, value in told.items():
+        if not value:
+            continue
+        if has_secrets(value):
+            problems.add(
+                f"{flag}: {hide_secrets(value)} holds a secret, which Ray's dashboard would show; set it "
+                "where the cluster's nodes start (MLFLOW_TRACKING_URI, RAYSEARCH_LEDGER, AWS keys)"
             )
-    if config.tracking.uri and config.tracking.uri.startswith("sqlite:"):
-        raise ConfigError(
-            f"tracking.uri: {config.tracking.uri} is a file of this machine; give a server's address, or "
-            f"leave it out for a file on the cluster's head ({HOME}/mlflow.db)"
-        )
+        relative = "is relative to the job's own directory, which goes with it"
+        if value.startswith("sqlite:") and not value.startswith("sqlite:////"):
+            fix = f"give sqlite:////PATH on the head, a server, or leave it out for a file in {HOME}"
+            problems.add(f"{flag}: {value} {relative}; {fix}")
+        if flag == "--home" and not value.startswith(("/", "~/")) and "://" not in value:
+            fix = f"give an absolute path on the head, or leave it out for {HOME}"
+            problems.add(f"{flag}: {value} {relative}; {fix}")
+    problems.raise_as(ConfigError)
 
 
 def _packed(config: Config, folder: Path) -> Config:
     """Copy the files that a study needs to where they are uploaded from; return its settings with them."""
-    tables = folder / "tables"
     changed: dict[str, str] = {}
+    total = 0
     for key, role in (("path", "--data"), ("test_path", "--test")):
         given = getattr(config.data, key)
         if given is None or "://" in given.removeprefix("file://"):
             continue
         source = find_source(given, role)
         assert source.path is not None  # it has no scheme
-        size = source.path.stat().st_size
-        if size > MOST_MB * 1e6:
+        total += source.path.stat().st_size
+        if total > MOST_MB * 1e6:
             raise DataError(
-                f"{role}: {given} has {size / 1e6:.0f} MB, and a job takes {MOST_MB}; put it where the head "
-                "reads it (s3://, https://) and give that address"
+                f"{role}: with {given} there are {total / 1e6:.0f} MB to send, and a job takes {MOST_MB}: "
+                "put it where the head reads it (s3://, https://) and give that address, or make it .parquet"
             )
         with source.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
-        tables.mkdir(exist_ok=True)
+        (folder / "tables").mkdir(exist_ok=True)
         name = f"{digest}-{source.path.name}"
-        shutil.copyfile(source.path, tables / name)
+        shutil.copyfile(source.path, folder / "tables" / name)
         changed[key] = f"{_TABLES}/{name}"
     config = config.replace("data", **changed) if changed else config
-    space = config.search.space
-    if space and Path(space).is_file():
-        shutil.copyfile(space, folder / "space.yaml")
-        config = config.replace("search", space="space.yaml")
-    return config
+    return config.replace("search", space=_packed_spaces(config.search.space, folder))
 
 
-def _plain(config: Config) -> dict[str, object]:
-    plain = json.loads(json.dumps(config.to_dict(), default=str))
+def _packed_spaces(given: str | None, folder: Path) -> str | None:
+    """Copy the search spaces that are files, one or with commas several; return their names there."""
+    names = []
+    for place, part in enumerate(given.split(",") if given else ()):
+        if Path(part).expanduser().is_file():
+            shutil.copyfile(Path(part).expanduser(), folder / f"space-{place}.yaml")
+            part = f"space-{place}.yaml"
+        names.append(part)
+    return ",".join(names) or None
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(config.to_dict(), default=str))
     return {section: {k: v for k, v in values.items() if v is not None} for section, values in plain.items()}
 
 
 def _entrypoint(words: Sequence[str], *, record: bool) -> str:
     """Return the shell command of a job: its tables go to where they outlive it."""
-    lines = [f"mkdir -p {_TABLES}", f"if [ -d tables ]; then cp -n tables/* {_TABLES}/; fi"]
+    lines = ["set -e", f"mkdir -p {_TABLES}", f"if [ -d tables ]; then {_KEEP_TABLES}; fi"]
     if record:
         lines.append(f'export MLFLOW_TRACKING_URI="${{MLFLOW_TRACKING_URI:-{_RECORD}}}"')
-    command = " ".join(word if word.startswith("~/") else shlex.quote(word) for word in words)
-    return "; ".join(("set -e", *lines, f"exec python3 -m raysearch {command}"))
+    return "; ".join((*lines, f"exec python3 -m raysearch {shlex.join(words)}"))

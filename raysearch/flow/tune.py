@@ -30,7 +30,6 @@ from raysearch.logs import chatter_to
 from raysearch.space import SearchSpace, load_space, parse_space
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor, Watcher
-from raysearch.study.gauges import Gauges
 from raysearch.study.home import Home
 from raysearch.study.kept import KeptModels
 from raysearch.study.ledger import Ledger, forget, open_storage
@@ -180,17 +179,18 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
         def begins() -> None:
             nonlocal begun
             begun = True
+            if tracker.uri is None:
+                paths.outbox.unlink(missing_ok=True)  # of an earlier run: it is the record's state no more
             begin()
+            home.push(name)
 
         try:
             with no_interrupt_lost():
                 ledger = _open_ledger(job)
                 check_pick(job, ledger.results)
                 ahead = LoadedAhead([part.model for part in job.space.spaces])
-                watchers: tuple[Watcher, ...] = (tracker, display)
-                if job.config.compute.engine == "ray":  # otherwise trials run here, and leave no time
-                    watchers += (ahead, Gauges(name, ledger.results, job.config.compute.cpus_per_trial))
-                conductor = _conductor(job, ledger, watchers)
+                here = job.config.compute.engine == "inline"  # where trials run, this process has no time
+                conductor = _conductor(job, ledger, (tracker, display) if here else (tracker, display, ahead))
                 tracker.prepare()
             with learnt_ahead(job, conductor, ledger) as share:
                 job = replace(job, share=share)

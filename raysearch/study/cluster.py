@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import math
 import os
@@ -16,10 +17,11 @@ from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
 from raysearch.memory import Room
 from raysearch.study.guard import SignalHandlers, environment, first_interrupt_waits
-from raysearch.study.own_ray import SETTINGS, OwnRay, Stands, garbage_left
+from raysearch.study.own_ray import ALONE, SETTINGS, OwnRay, Stands, garbage_left
 
 # Telemetry is off, and Ray's drivers must not silence what CUDA shows to processes without GPUs.
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", **SETTINGS}
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # what Ray tells the driver of a job
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ def connected(compute: ComputeConfig, stands: Stands = lambda address: None) -> 
     Raises:
         ClusterError: when there is no cluster, or it cannot hold a single trial.
     """
-    with environment({name: os.environ.get(name, value) for name, value in _SETTINGS.items()}):
+    settings = {**_SETTINGS, **({} if compute.address else ALONE)}
+    settings = {name: os.environ.get(name, value) for name, value in settings.items()}
+    with environment({**settings, **_job_alone()}):
         import ray
 
         if not ray.is_initialized():
@@ -138,6 +142,17 @@ def connected(compute: ComputeConfig, stands: Stands = lambda address: None) -> 
     # The caller's own connection, in a notebook or a test: used, and left as it was.
     _check_same(compute.address, ray.get_runtime_context().gcs_address)
     yield _describe(compute, "", own=False)
+
+
+def _job_alone() -> dict[str, str]:
+    """Return what keeps a Ray job's files and environment to its driver.
+
+    Ray would copy them to each node, table included, and make an environment there before a worker starts.
+    """
+    told = os.environ.get(_JOB)
+    if not told:
+        return {}
+    return {_JOB: json.dumps({key: value for key, value in json.loads(told).items() if key != "runtime_env"})}
 
 
 def _own_connection(compute: ComputeConfig, stands: Stands) -> Iterator[Cluster]:

@@ -299,7 +299,7 @@ class Conductor:
             metrics=told.metrics if told else {},
             history=history,
             # As the worker has measured it: one that had to start first is no slower trial.
-            started_s=ended_s - last.seconds if last and last.seconds else begun_s,
+            started_s=ended_s - last.seconds if rung and last and last.seconds else begun_s,
             ended_s=ended_s,
             reason=reason,
             default=proposal.default,

@@ -63,7 +63,7 @@ class Home:
     def __init__(self, home: str) -> None:
         self._address = home.rstrip("/")
         self.address = hide_secrets(self._address)  # as it is told
-        self._remote = "://" in home
+        self._remote = self.is_remote = "://" in home
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         if self._remote:
             self._scratch = tempfile.TemporaryDirectory(prefix="raysearch-home-")
@@ -183,18 +183,19 @@ class Home:
             return False
         return False
 
-    def push(self, name: str) -> None:
-        """Copy a study's files to the home's address; nothing to do where the home is a directory."""
+    def push(self, name: str, only: Path | None = None) -> None:
+        """Copy a study's files, or one of them, to the home's address; a directory needs no copy."""
         if not self._remote:
             return
         from pyarrow.fs import LocalFileSystem, copy_files
 
+        source = only or self.paths(name).root
         try:
             files, prefix = self._filesystem()
             with self._errors_told("written"):
                 copy_files(
-                    str(self.paths(name).root),
-                    f"{prefix}/{name}",
+                    str(source),
+                    f"{prefix}/{source.relative_to(self.root).as_posix()}",
                     source_filesystem=LocalFileSystem(),
                     destination_filesystem=files,
                 )

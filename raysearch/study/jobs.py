@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysearch.addresses import hide_secrets
+from raysearch.addresses import hide_secrets, without_secrets
 from raysearch.errors import ClusterError, StudyError, nearest
 
 _STUDY = "raysearch.study"  # in a job's metadata: the study that it runs
 # Ray ends a job with SIGTERM and, 3 s later, SIGKILL. An interrupted study keeps its best model so far.
-_STOP = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "60"}
+STOPS_WITHIN_S = 1800  # to refit, evaluate, and write report and record
+_STOP = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOPS_WITHIN_S)}
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
-MOST_MB = 500  # that Ray takes in one upload
+MOST_MB = 95  # Ray's dashboard takes 100 MiB in one upload
+_ANSWERS_WITHIN_S = 30
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,12 @@ class Jobs:
         logging.getLogger("ray").setLevel(logging.ERROR)
         from ray.job_submission import JobSubmissionClient
 
+        self._secret_address = address
         with self._told():
             self._client = JobSubmissionClient(address)
+            # Ray's own waits for ever for a head that vanishes in the midst of an answer.
+            ask = self._client._do_request
+            self._client._do_request = functools.partial(ask, timeout=_ANSWERS_WITHIN_S)
 
     def submit(self, study: str, entrypoint: str, folder: Path) -> str:
         """Run a shell command in a copy of ``folder`` on the head; return the job's id.
@@ -127,8 +135,9 @@ class Jobs:
         try:
             yield
         except Exception as error:
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            if type(error).__name__ == "AuthenticationError" or "401" in reason or "403" in reason:
+            reason = without_secrets(" ".join(str(error).split()), self._secret_address)[:300]
+            reason = reason or type(error).__name__
+            if type(error).__name__ == "AuthenticationError" or re.search(r"status code 40[13]\b", reason):
                 reason = (
                     "it wants the cluster's token: put it in ~/.ray/auth_token (`ray get-auth-token` prints "
                     "it on the head), or into RAY_AUTH_TOKEN with RAY_AUTH_MODE=token"

@@ -21,7 +21,6 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from raysearch.models import TUNABLE
 from raysearch.records import Rung, TrialResult, WarmPoint
 from raysearch.space import SearchSpace
 from raysearch.study.journal import Journal
@@ -250,42 +249,6 @@ def read_results(storage: BaseStorage, name: str) -> tuple[TrialResult, ...]:
         return tuple(_ended(optuna.load_study(study_name=name, storage=storage)))
     except KeyError:
         return ()
-
-
-@dataclass(frozen=True)
-class Running:
-    """A trial that runs now, as the ledger knows it.
-
-    Attributes:
-        rounds: boosting rounds done at its last score; 0: none yet.
-        of: rounds that it is to do.
-        score: its last score of all folds; None: none yet.
-    """
-
-    number: int
-    model: str
-    rounds: int
-    of: int
-    score: float | None
-    started_s: float
-
-
-def read_running(storage: BaseStorage, name: str) -> tuple[Running, ...]:
-    """Return the trials of a study that run, or did when their process was killed."""
-    try:
-        study = optuna.load_study(study_name=name, storage=storage)
-    except KeyError:
-        return ()
-    trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return tuple(_running(trial) for trial in trials if "model" in trial.user_attrs.get(ATTRIBUTE, {}))
-
-
-def _running(trial: optuna.trial.FrozenTrial) -> Running:
-    about = trial.user_attrs[ATTRIBUTE]
-    rounds = max(trial.intermediate_values, default=0)
-    score = trial.intermediate_values.get(rounds) if rounds else None
-    of = TUNABLE[about["model"]].rounds_of(about["fit_params"])
-    return Running(trial.number, about["model"], rounds, of, score, about["started_s"])
 
 
 def parameter_importance(study: optuna.Study) -> dict[str, float]:

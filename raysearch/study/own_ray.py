@@ -23,6 +23,8 @@ SETTINGS = {
     "RAY_raylet_client_connect_timeout_milliseconds": "50",
     "RAY_raylet_client_num_connect_attempts": "200",
 }
+# A head on this very machine that does not answer has died: Ray by itself waits a minute for it to come back.
+ALONE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
 _DASHBOARD_NICENESS = 10  # while all cores train it comes a few seconds later, and watching it costs less
 # Of these, an own Ray needs neither the autoscaler, which has nothing to scale and whose end Ray waits a
 # second for, nor the one that sends the workers' logs to a driver that does not show them.

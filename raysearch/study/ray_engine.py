@@ -22,6 +22,7 @@ from raysearch.recipe import Recipe
 from raysearch.space import SearchSpace
 from raysearch.study.cluster import Cluster, slots_now
 from raysearch.study.conductor import Conductor
+from raysearch.study.gauges import Gauges
 from raysearch.study.guard import Fault, process_left_alone
 from raysearch.study.ledger import Ledger
 from raysearch.study.loss import last_line, losses_survived
@@ -40,7 +41,13 @@ class _LedgerSearch(Local, OptunaSearch):  # type: ignore[misc]
     """
 
     def __init__(
-        self, conductor: Conductor, space: SearchSpace, ledger: Ledger, job: SharedJob, fault: Fault
+        self,
+        conductor: Conductor,
+        space: SearchSpace,
+        ledger: Ledger,
+        job: SharedJob,
+        fault: Fault,
+        gauges: Gauges,
     ) -> None:
         study = ledger.study
         super().__init__(
@@ -55,6 +62,7 @@ class _LedgerSearch(Local, OptunaSearch):  # type: ignore[misc]
         self._ledger = ledger
         self._job = job
         self._fault = fault
+        self._gauges = gauges
         self.study = study.study_name
         self.keys: dict[str, str] = {}
         self.errors: dict[str, str] = {}  # why a trial's worker was lost, by Tune's id of the trial
@@ -90,6 +98,10 @@ class _LedgerSearch(Local, OptunaSearch):  # type: ignore[misc]
                 self._conductor.finished(key, report.rung, report.files, cut=report.cut)
             else:
                 self._conductor.stopped(key)
+
+    def tell_figures(self) -> None:
+        """Tell Ray's metrics how the study is doing."""
+        self._gauges.tell(self._ledger.results, self._conductor.running)
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the ledger holds all there is."""
@@ -139,10 +151,11 @@ def _run_until_done(
 ) -> None:
     ledger, space, shared = study
     conductor.slots = place[0].slots
+    gauges = Gauges(ledger.study.study_name, place[1].cpus_per_trial)
     failures, ended = 0, -1
     while True:
         fault = Fault()
-        search = _LedgerSearch(conductor, space, ledger, shared, fault)
+        search = _LedgerSearch(conductor, space, ledger, shared, fault, gauges)
         try:
             _run_tune(conductor, search, fault, place)
         except Exception as error:
@@ -153,6 +166,7 @@ def _run_until_done(
             continue  # what ran is in the queue again, under the same keys
         finally:
             conductor.release()
+            search.tell_figures()
         if fault.error:
             raise fault.error
         if not conductor.stopped_by:

@@ -17,7 +17,7 @@ from raysearch.study.live import name_step
 from raysearch.study.loss import error_of, why_lost
 from raysearch.study.worker import REPORT, SPEC
 
-_LOOK_EVERY_S = 2.0  # for nodes that have joined or left
+_LOOK_EVERY_S = 2.0  # for nodes that have joined or left, and at the study's figures
 
 
 class Search(Protocol):
@@ -32,6 +32,9 @@ class Search(Protocol):
     study: str
     keys: dict[str, str]
     errors: dict[str, str]
+
+    def tell_figures(self) -> None:
+        """Tell Ray's metrics how the study is doing."""
 
 
 class Halt(BaseException):
@@ -116,7 +119,7 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
         self._conductor = conductor
         self._search = search
         self._timeout_s = timeout_s
-        self._begun_s: dict[str, float] = {}  # of trials that run, by Tune's id, where they may time out
+        self._begun: dict[str, tuple[float, Any]] = {}  # when, and which trial, where they may time out
         self._fault = fault
         self._own = own
         self._capacity = capacity
@@ -127,7 +130,7 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
     ) -> None:
         name_step(trial.temporary_state.ray_actor, self._search.study, trial.config[SPEC])
         if self._timeout_s is not None:
-            self._begun_s[trial.trial_id] = time.monotonic()
+            self._begun[trial.trial_id] = time.monotonic(), trial
 
     def on_trial_result(
         self,
@@ -146,11 +149,13 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
         trial.last_result.pop(REPORT, None)  # it can hold a whole model
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if self._capacity is not None and time.monotonic() - self._looked_s > _LOOK_EVERY_S:
+        if time.monotonic() - self._looked_s > _LOOK_EVERY_S:
             self._looked_s = time.monotonic()
-            self._conductor.slots = max(1, self._capacity())
-        if self._begun_s:
-            self._end_overdue(trials)
+            self._search.tell_figures()
+            if self._capacity is not None:
+                self._conductor.slots = max(1, self._capacity())
+        if self._timeout_s is not None:
+            self._end_overdue(self._timeout_s)
         idle = self._conductor.wants() == "done" and not self._conductor.running
         if not (idle or self._fault.error or self._conductor.halted):
             return
@@ -162,15 +167,14 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
                 ray.kill(trial.temporary_state.ray_actor)
         raise GentleHaltError
 
-    def _end_overdue(self, trials: list[Any]) -> None:
+    def _end_overdue(self, timeout_s: float) -> None:
         """End the workers of trials that run for too long: what hangs answers nothing else."""
-        running = {trial.trial_id: trial for trial in trials if trial.trial_id in self._search.keys}
-        for trial_id, begun_s in list(self._begun_s.items()):
-            trial = running.get(trial_id)
-            if trial is None:
-                del self._begun_s[trial_id]
-            elif self._timeout_s is not None and time.monotonic() - begun_s > self._timeout_s:
-                del self._begun_s[trial_id]
-                self._conductor.give_up(self._search.keys[trial_id], self._timeout_s)
+        for trial_id, (begun_s, trial) in list(self._begun.items()):
+            key = self._search.keys.get(trial_id)
+            if key is None:
+                del self._begun[trial_id]  # it has ended
+            elif time.monotonic() - begun_s > timeout_s:
+                del self._begun[trial_id]
+                self._conductor.give_up(key, timeout_s)
                 if trial.temporary_state.ray_actor is not None:
                     ray.kill(trial.temporary_state.ray_actor)

@@ -11,6 +11,7 @@ from raysearch.tracking.names import metric_key
 from raysearch.tracking.outbox import Outbox, read_outbox
 from raysearch.tracking.past import PastReader
 from raysearch.tracking.preflight import check_reachable
+from raysearch.tracking.production import production_server
 from raysearch.tracking.tracker import NullTracker, StudyInfo, Tracker
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "check_reachable",
     "metric_key",
     "open_tracker",
+    "production_server",
     "read_outbox",
     "resolve_uri",
     "ui_command",

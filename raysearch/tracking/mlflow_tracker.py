@@ -16,7 +16,7 @@ from raysearch.errors import TrackingError
 from raysearch.records import StudyResult, TrialResult
 from raysearch.tracking.address import WITHOUT
 from raysearch.tracking.mlflow_quiet import SETTINGS, begin_to_load
-from raysearch.tracking.outbox import Outbox
+from raysearch.tracking.outbox import Outbox, read_outbox
 from raysearch.tracking.preflight import check_reachable
 from raysearch.tracking.store import open_store, refused
 from raysearch.tracking.study_run import StudyRun, open_study_run
@@ -80,7 +80,8 @@ class MLflowTracker:
         self.parent_run_id = self._study.run_id
         self._trials = TrialRuns(store, info, self._study.run_id, complete=self._study.fresh)
         self._writer = Writer(self._alive, refused)
-        self._keep(Outbox(info))
+        self._trials.moved = self._writer.moved
+        self._keep(self._begun(info))
 
     def trial_started(self, number: int, key: str, model: str, params: Mapping[str, Any]) -> None:
         """Open a trial's run. Its params are written with its end, in one call."""
@@ -160,6 +161,12 @@ class MLflowTracker:
             *told,
         )
 
+    def _begun(self, info: StudyInfo) -> Outbox:
+        """Return what to keep of a study that begins or goes on: until it ends, what it came to before."""
+        before = read_outbox(self._outbox_path) if self._outbox_path else None
+        outbox = Outbox(info, self._uri, self._experiment)
+        return replace(outbox, result=before.result, history=before.history) if before else outbox
+
     def _keep(self, outbox: Outbox | None) -> None:
         """Write down what the record must hold; where that cannot be, the study is worth more."""
         self._outbox = outbox
@@ -170,9 +177,12 @@ class MLflowTracker:
                 logging.getLogger("raysearch").exception("%s could not be written", self._outbox_path)
 
     def _alive(self) -> bool:
+        """Tell whether the store answers a question: a server may be there, and its database not."""
         try:
             check_reachable(self._uri)
-        except TrackingError:
+            if self._study is not None:
+                self._study.store.client.get_experiment(self._study.store.experiment_id)
+        except Exception:
             return False
         return True
 

@@ -22,12 +22,15 @@ class Outbox:
     """What a study has to tell.
 
     Attributes:
+        uri, experiment: where the record is, without secrets.
         status: FINISHED, FAILED or KILLED; None: it has not ended, or was killed.
         history: what later studies may use; empty: nothing.
         sent: the store has all of it.
     """
 
     info: StudyInfo
+    uri: str
+    experiment: str
     status: str | None = None
     result: StudyResult | None = None
     history: str = ""
@@ -63,4 +66,4 @@ def _clean(outbox: Outbox) -> Outbox:
         }
         for section, values in outbox.info.config.items()
     }
-    return replace(outbox, info=replace(outbox.info, config=config))
+    return replace(outbox, info=replace(outbox.info, config=config), uri=hide_secrets(outbox.uri))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -51,6 +51,7 @@ class TrialRuns:
     open_keys: set[str] = field(default_factory=set)
     ranked_before: set[str] = field(default_factory=set)
     front_before: set[str] = field(default_factory=set)
+    moved: Callable[[], None] = field(default=lambda: None)  # called as trials of a long entry are written
 
     def start(self, opening: Opening, again: bool) -> None:
         """Open the trial's run, or open it again. ``again``: an earlier try may have made it."""
@@ -66,6 +67,7 @@ class TrialRuns:
 
     def end(self, result: TrialResult, again: bool) -> None:
         """Write what the trial came to and close its run, even when MLflow refuses part of it."""
+        self.moved()
         run_id = self._find(result.key, again)
         if run_id is None:
             run_id = self._create(Opening(result.number, result.key, result.model, result.started_s))

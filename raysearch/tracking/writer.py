@@ -40,7 +40,7 @@ class Writer:
         alive: tells whether the store answers; may take seconds.
         refused: tells whether trying again is useless.
         grace_s: how long ``close`` waits for a store that does not answer.
-        stall_s: how long ``close`` waits for one entry.
+        stall_s: how long ``close`` waits for one entry that does not get on.
     """
 
     def __init__(
@@ -73,6 +73,10 @@ class Writer:
             if not self._closing.is_set():
                 self._entries.append(Entry(about, write))
                 self._change.notify()
+
+    def moved(self) -> None:
+        """Tell from within an entry that it gets on, however long it takes."""
+        self._progress_s = time.monotonic()
 
     def close(self) -> tuple[str, ...]:
         """Wait until all is written or the store is given up; return what was refused or left out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -107,11 +108,9 @@ def wait_for(holds: Callable[[], bool], what: str, timeout_s: float = 90.0) -> N
         time.sleep(0.5)
 
 
-@pytest.fixture(scope="session")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    if why := missing():
-        pytest.skip(why)
-    home = tmp_path_factory.mktemp("laptop")
+@contextlib.contextmanager
+def hosts_up(home: Path) -> Iterator[Rig]:
+    """Make three hosts, and a laptop with a home directory; they go again."""
     env = {
         **{key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "RAYSEARCH_"))},
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin",
@@ -125,6 +124,14 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         yield made
     finally:
         made.hosts("down")
+
+
+@pytest.fixture(scope="session")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    if why := missing():
+        pytest.skip(why)
+    with hosts_up(tmp_path_factory.mktemp("laptop")) as made:
+        yield made
 
 
 def page() -> list[str]:

@@ -3,114 +3,28 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from cluster_rig import Rig, cluster_file, page, wait_for
+from cluster_rig import Rig, page, wait_for
+from cluster_study import Up, bring_up
 
 pytestmark = pytest.mark.slow
-_NODES = """
-import ray
-ray.init(address='{}', logging_level=40)
-print('alive', sum(node['Alive'] for node in ray.nodes()))
-"""
-
-
-@dataclass(frozen=True)
-class Up:
-    """A cluster of three nodes, of one core each.
-
-    Attributes:
-        file: what it was started with.
-        head: the address that a driver is given.
-    """
-
-    rig: Rig
-    file: Path
-    head: str
-
-    def type(self, commands: str) -> str:
-        """Run commands on the laptop, where cluster.yaml lies."""
-        return self.rig.on(0, "bash", "-euc", commands, place=self.file.parent)
-
-    def nodes(self) -> int:
-        """Return how many nodes live, as the head tells it."""
-        told = self.rig.on(1, "python", "-c", _NODES.format(self.head), check=False)
-        found = re.search(r"^alive (\d+)$", told, re.MULTILINE)  # Ray may have more to say
-        return int(found[1]) if found else 0
 
 
 @pytest.fixture(scope="module")
-def up(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    place = tmp_path_factory.mktemp("up")
-    made = Up(rig, cluster_file(rig, place), f"{rig.address(1)}:6379")
-    for block in page()[:2]:
-        made.type(block)
-    wait_for(lambda: made.nodes() == 3, "three nodes are up", 120)
+def up(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Up:
+    made = bring_up(rig, tmp_path_factory.mktemp("up"))
     homes = (rig.home, *(rig.state / str(host) / "home" for host in (1, 2, 3)))
     assert {(home / ".ray" / "auth_token").stat().st_mode & 0o777 for home in homes} == {0o600}
     return made
 
 
-@pytest.fixture(scope="module")
-def table(rig: Rig) -> Path:
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"x": rng.normal(size=600), "shop": rng.integers(0, 3, 600)})
-    frame["y"] = frame["x"] + rng.normal(size=600) * (1 + frame["shop"])
-    path = rig.shared / "shops.csv"
-    frame.to_csv(path, index=False)
-    return path
-
-
-def study(up: Up, table: Path, name: str, trials: int) -> subprocess.Popen[str]:
-    """Begin a study on the head, on the whole cluster, with its record in a file that all hosts see."""
-    command = ["python", "-m", "raysearch", "tune", "--data", str(table), "--target", "y", "--json"]
-    command += ["--study", name, "--trials", str(trials), "--home", str(up.rig.shared / "studies")]
-    record = f"sqlite:///{up.rig.shared / name}.db"
-    return up.rig.begin(1, *command, "--address", up.head, "--tracking-uri", record)
-
-
-def workers(up: Up, host: int) -> int:
-    """Return how many trials run on a host: processes have their names."""
-    return len(re.findall(r"ray::.*: trial \d", up.rig.hosts("ps", str(host), check=False)))
-
-
-def outcome(up: Up, running: subprocess.Popen[str], name: str, ends: int = 0) -> dict[str, Any]:
-    """Wait for a study's end, by an exit code; return its result, after a look at its runs in MLflow."""
-    import mlflow
-
-    said, errors = running.communicate(timeout=300)
-    assert running.returncode == ends, errors
-    result = json.loads(said)
-    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{up.rig.shared / name}.db")
-    parent = client.get_run(result["parent_run_id"])
-    runs = client.search_runs(
-        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
-    )
-    assert {run.info.status for run in runs if _interrupted(run)} <= {"KILLED"}
-    keys = [run.data.tags["raysearch.trial_key"] for run in runs if not _interrupted(run)]
-    assert len(keys) == len(set(keys)) == sum(result["trials"].values())
-    assert "RUNNING" not in {run.info.status for run in (parent, *runs)}
-    return result
-
-
-def _interrupted(run: Any) -> bool:
-    """Tell whether a trial was given up when its study was, to be run first when that goes on."""
-    return run.data.tags.get("raysearch.interrupted") == "true"
-
-
 @pytest.fixture
-def sales(up: Up, table: Path) -> None:
+def sales(up: Up) -> None:
     """The table of the page."""
-    frame = pd.read_csv(table).rename(columns={"y": "demand"}).head(400)
+    frame = pd.read_csv(up.table()).rename(columns={"y": "demand"}).head(400)
     frame.to_csv(up.file.parent / "sales.csv", index=False)
 
 
@@ -143,7 +57,7 @@ def test_a_study_is_sent_followed_stopped_and_gone_on_with(up):
     assert left["study"] == "long"
     with pytest.raises(AssertionError, match="is being run by a job"):
         submitted(up, "tune long", "--detach")
-    wait_for(lambda: workers(up, 1) + workers(up, 2) + workers(up, 3) > 0, "the study that was sent runs")
+    wait_for(lambda: any(up.workers(host) for host in (1, 2, 3)), "the study that was sent runs")
     time.sleep(5)
     assert "has stopped" in submitted(up, "stop long")
     stopped = json.loads((home / "long" / "result.json").read_text())
@@ -155,58 +69,65 @@ def test_a_study_is_sent_followed_stopped_and_gone_on_with(up):
         submitted(up, "stop long")
 
 
-def test_a_study_runs_on_all_nodes(up, table):
-    running, seen = study(up, table, "spread", 30), set()
+def test_a_study_runs_on_all_nodes(up):
+    running, seen = up.study("spread", 30), set()
 
     def everywhere() -> bool:
         assert running.poll() is None, running.communicate()
-        seen.update(host for host in (1, 2, 3) if workers(up, host))
+        seen.update(host for host in (1, 2, 3) if up.workers(host))
         return seen == {1, 2, 3}
 
     wait_for(everywhere, "each node has run trials")
-    trials = outcome(up, running, "spread")["trials"]
-    assert trials["finished"] + trials["stopped"] == 30
-    assert trials["failed"] == 0
+    up.whole(running, "spread", 30)
 
 
-def test_a_node_that_dies_costs_no_trial(up, table):
-    running = study(up, table, "killed", 45)
-    wait_for(lambda: workers(up, 3) > 0, "the third node runs trials")
+def test_a_node_that_dies_costs_no_trial(up):
+    running = up.study("killed", 45)
+    wait_for(lambda: up.workers(3) > 0, "the third node runs trials")
     up.rig.hosts("kill", "3")
-    trials = outcome(up, running, "killed")["trials"]
-    assert trials["finished"] + trials["stopped"] == 45
-    assert trials["failed"] == 0
+    up.whole(running, "killed", 45)
     up.rig.hosts("up", "3")
     wait_for(lambda: up.nodes() == 3, "Ray is started again on the node that came back")
 
 
-def test_a_node_that_is_cut_off_costs_no_trial(up, table):
-    running = study(up, table, "cut", 45)
-    wait_for(lambda: workers(up, 2) > 0, "the second node runs trials")
+def test_a_node_that_is_cut_off_costs_no_trial(up):
+    running = up.study("cut", 45)
+    wait_for(lambda: up.workers(2) > 0, "the second node runs trials")
     up.rig.hosts("cut", "2")
-    trials = outcome(up, running, "cut")["trials"]
-    assert trials["finished"] + trials["stopped"] == 45
-    assert trials["failed"] == 0
+    up.whole(running, "cut", 45)
     up.rig.hosts("heal", "2")
     wait_for(lambda: up.nodes() == 3, "Ray is started again on the node that is reached again")
 
 
-def test_a_node_that_joins_in_the_middle_gets_trials(up, table):
+def test_a_node_that_joins_in_the_middle_gets_trials(up):
     up.rig.hosts("kill", "3")
     wait_for(lambda: up.nodes() == 2, "the third node is missed")
-    running = study(up, table, "joined", 100_000)
-    wait_for(lambda: workers(up, 2) > 0, "the second node runs trials")
+    running = up.study("joined", 100_000)
+    wait_for(lambda: up.workers(2) > 0, "the second node runs trials")
     up.rig.hosts("up", "3")
 
     def joined() -> bool:
         assert running.poll() is None, running.communicate()
-        return all(workers(up, host) > 0 for host in (3, 2, 1))
+        return all(up.workers(host) > 0 for host in (3, 2, 1))
 
     wait_for(joined, "all three nodes run trials of the study that had begun on two")
     up.rig.on(1, "pkill", "-INT", "-f", "[-]-study joined")
-    result = outcome(up, running, "joined", 130)
+    result = up.outcome(running, "joined", 130)
     assert result["stopped_by"] == "interrupt"
     assert result["trials"]["failed"] == 0
+
+
+def test_a_study_whose_head_dies_goes_on_on_a_new_cluster(up):
+    running = up.study("headless", 45)
+    wait_for(lambda: up.ended("headless") >= 8, "trials have ended")
+    up.rig.hosts("kill", "1")
+    running.communicate(timeout=60)
+    before = up.ended("headless")
+    up.rig.hosts("up", "1")
+    up.type(page()[1])
+    wait_for(lambda: up.nodes() == 3, "the new cluster has three nodes", 120)
+    assert 8 <= before < 45
+    up.whole(up.resume("headless"), "headless", 45)
 
 
 def test_without_the_token_nobody_gets_in(up):

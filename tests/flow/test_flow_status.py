@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -62,7 +61,7 @@ def test_trials_that_run_are_told_with_their_progress(study, table, monkeypatch)
     assert (one.number, one.model, one.of) == (0, "lightgbm", 300)
     assert 0 < one.rounds < 300
     assert one.score > 0
-    assert 0 <= age_s(one) < time.time()
+    assert 0 <= age_s(one) < 60
     assert (seen[0].cores, seen[0].trials["running"]) == (1, 1)
 
 

@@ -8,6 +8,8 @@ import urllib.request
 from dataclasses import replace
 
 import pytest
+from study_made_up import begin, limits
+from study_on_ray import run
 
 from raysearch.records import TrialResult
 from raysearch.study.gauges import Gauges
@@ -29,11 +31,13 @@ def scraped(ray, study: str) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_figures_are_told_by_study_and_state(local_ray):
-    gauges = Gauges("sales", [RESULT], 2)
-    for number in range(1, 4):
-        gauges.trial_started(number, f"k{number}", "lightgbm", {})
-    gauges.trial_ended(replace(RESULT, key="k1", score=0.25))
-    gauges.trial_ended(replace(RESULT, key="k2", state="stopped", score=0.125))
+    now = time.time()
+    ended = [
+        replace(RESULT, ended_s=now - 100),
+        replace(RESULT, key="k1", score=0.25, ended_s=now),
+        replace(RESULT, key="k2", state="stopped", score=0.125, ended_s=now),
+    ]
+    Gauges("sales", 2).tell(ended, 1)
     wanted = {
         "raysearch_best_score": 0.25,
         "raysearch_trials finished": 2,
@@ -50,8 +54,18 @@ def test_figures_are_told_by_study_and_state(local_ray):
         time.sleep(0.5)
 
 
-def test_without_ray_it_says_nothing_and_costs_nothing(monkeypatch):
+@pytest.mark.slow
+def test_a_search_tells_its_figures_and_that_nothing_runs_any_more(local_ray, tmp_path):
+    study = begin(tmp_path, limits(4))
+    run(study)
+    until = time.monotonic() + 60
+    while (found := scraped(local_ray, "made-up")).get("raysearch_trials finished") != 4:
+        assert time.monotonic() < until, found
+        time.sleep(0.5)
+    assert found["raysearch_trials running"] == found["raysearch_cores_at_work"] == 0
+    assert found["raysearch_best_score"] == pytest.approx(study.conductor.best.score)
+
+
+def test_what_keeps_ray_from_taking_them_costs_nothing(monkeypatch):
     monkeypatch.setattr(Gauges, "_set", lambda *words, **named: 1 / 0)
-    gauges = Gauges("sales", (), 1)
-    gauges.trial_started(0, "k0", "lightgbm", {})
-    gauges.trial_ended(RESULT)
+    Gauges("sales", 1).tell([RESULT], 0)

@@ -34,20 +34,22 @@ def whole(outcome, trial):
 
 
 def test_a_result_is_read_again_as_it_was_written(tmp_path, info, whole):
-    outbox = Outbox(info, "FINISHED", whole, '{"a": 1}')
+    outbox = Outbox(info, "http://me:pw@mlflow:5000", "sales", "FINISHED", whole, '{"a": 1}')
     outbox.write(tmp_path / "outbox.json")
     read = read_outbox(tmp_path / "outbox.json")
     assert read.result == whole
     assert (read.status, read.history, read.sent) == ("FINISHED", '{"a": 1}', False)
+    assert (read.uri, read.experiment) == ("http://me:***@mlflow:5000", "sales")
     assert read.info.facts == info.facts
     assert read.info.quality == info.quality
     assert [path.name for path in tmp_path.iterdir()] == ["outbox.json"]
 
 
 def test_no_secret_is_written(tmp_path, info):
-    Outbox(info).write(tmp_path / "outbox.json")
+    Outbox(info, "http://me:hidden@mlflow:5000", "sales").write(tmp_path / "outbox.json")
     text = (tmp_path / "outbox.json").read_text()
-    assert "secret" not in text and "me:***@db" in text
+    assert "secret" not in text and "hidden" not in text
+    assert "me:***@db" in text and "http://me:***@mlflow:5000" in text
 
 
 def test_what_is_unknown_is_left_out_and_what_is_missing_has_its_default(whole):

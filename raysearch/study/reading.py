@@ -1,0 +1,76 @@
+"""A study's ledger as others read it, while the study runs and after: nothing is made or mended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from raysearch.errors import StudyError
+from raysearch.models import TUNABLE
+from raysearch.records import TrialResult
+from raysearch.study.storage import open_storage_to_read, storage_errors_told
+from raysearch.study.trial_attributes import ATTRIBUTE, to_result
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial that runs now, as the ledger knows it.
+
+    Attributes:
+        rounds: boosting rounds done at its last score; 0: none yet, or not told (several objectives).
+        of: rounds that it is to do.
+        score: its last score of all folds; None: none yet.
+    """
+
+    number: int
+    model: str
+    rounds: int
+    of: int
+    score: float | None
+    started_s: float
+
+
+class LedgerReader:
+    """Reads a study's trials again and again; what has ended is read from a database once.
+
+    Raises:
+        StudyError: there is no such ledger, or it cannot be read.
+    """
+
+    def __init__(self, journal: Path, database: str | None, name: str) -> None:
+        storage = open_storage_to_read(journal, database)
+        if storage is None:
+            where = (
+                "its database (RAYSEARCH_LEDGER, where its address holds a password)" if database else journal
+            )
+            raise StudyError(f"the ledger of study {name!r} cannot be read: {where}")
+        try:
+            with storage_errors_told():
+                self._study = optuna.load_study(study_name=name, storage=storage)
+        except KeyError:
+            raise StudyError(f"the ledger of study {name!r} has no trials yet") from None
+
+    def results(self) -> tuple[TrialResult, ...]:
+        """Return the ended trials in the order in which they ended."""
+        ended = [to_result(trial) for trial in self._trials() if trial.state.is_finished()]
+        return tuple(sorted(ended, key=lambda result: result.ended_s))
+
+    def running(self) -> tuple[Running, ...]:
+        """Return the trials that run, or did when their process was killed."""
+        running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
+        return tuple(_running(trial) for trial in running if "model" in trial.user_attrs.get(ATTRIBUTE, {}))
+
+    def _trials(self) -> list[FrozenTrial]:
+        with storage_errors_told():
+            return list(self._study.get_trials(deepcopy=False))
+
+
+def _running(trial: FrozenTrial) -> Running:
+    about = trial.user_attrs[ATTRIBUTE]
+    rounds = max(trial.intermediate_values, default=0)
+    score = trial.intermediate_values.get(rounds) if rounds else None
+    of = TUNABLE[about["model"]].rounds_of(about["fit_params"])
+    return Running(trial.number, about["model"], rounds, of, score, about["started_s"])

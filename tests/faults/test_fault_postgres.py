@@ -1,0 +1,131 @@
+"""A team's record: the production server on PostgreSQL, which is restarted in the midst of a study."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import replace
+
+import pytest
+from fault_rig import Study, make_table, wait_until
+from postgres import PASSWORD, Postgres, binaries
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(binaries() is None, reason="needs Debian's package: apt-get install -y postgresql"),
+    pytest.mark.skipif(
+        importlib.util.find_spec("flask_wtf") is None or importlib.util.find_spec("psycopg") is None,
+        reason="needs pip install 'raysearch[server]'",
+    ),
+]
+ADMIN = "admin-s3cret-word"
+
+
+@pytest.fixture
+def postgres(tmp_path):
+    made = Postgres(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def server(tmp_path, postgres, monkeypatch):
+    """The production server's address; MLflow's variables have the admin's name and password."""
+    postgres.create("mlflow")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    secrets = {"MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN, "MLFLOW_FLASK_SERVER_SECRET_KEY": "k" * 32}
+    store = {"MLFLOW_TRACKING_URI": postgres.uri("mlflow")}
+    words = ["ui", "--production", "--port", str(port), "--folder", str(tmp_path / "server")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "raysearch", *words],
+        cwd=tmp_path,
+        env={**os.environ, **secrets, **store},
+        stdout=(tmp_path / "server.log").open("wb"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    uri = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", ADMIN)
+
+    def answers() -> bool:
+        assert process.poll() is None, (tmp_path / "server.log").read_text()
+        try:
+            return urllib.request.urlopen(f"{uri}/health", timeout=2).status == 200
+        except OSError:
+            return False
+
+    wait_until(answers, "the production server answers", 120)
+    yield uri
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(30)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def asked(uri: str, host: str | None = None) -> int:
+    """Return the status that a question without a password has."""
+    question = urllib.request.Request(f"{uri}/api/2.0/mlflow/experiments/search?max_results=5")
+    if host:
+        question.add_header("Host", host)
+    try:
+        return urllib.request.urlopen(question, timeout=10).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_study_outlives_a_restart_of_postgresql_behind_its_record(tmp_path, postgres, server):
+    assert asked(server) == 401
+    assert asked(server, "evil.example") == 403
+    study = Study(tmp_path, make_table(tmp_path), server, 120)
+    driver = study.start()
+    study.wait_for(10, driver)
+    postgres.stop()
+    study.wait_for(len(study.ended()) + 10, driver)  # the search goes on
+    postgres.start()
+    _, errors = driver.communicate(timeout=240)
+    assert driver.returncode == 0, errors
+    assert "is not complete" not in errors
+    study.check_trials()
+    study.check_record("FINISHED")
+    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+        if "pg" not in path.relative_to(tmp_path).parts[0]:
+            content = path.read_bytes()
+            assert ADMIN.encode() not in content, path
+            assert PASSWORD.encode() not in content, path
+
+
+def test_a_ledger_that_goes_away_ends_the_study_in_words_and_nothing_is_lost(tmp_path, postgres, monkeypatch):
+    postgres.create("trials")
+    monkeypatch.setenv("RAYSEARCH_LEDGER", postgres.uri("trials"))
+    study = Study(tmp_path, make_table(tmp_path), f"sqlite:///{tmp_path}/mlflow.db", 40)
+    study = replace(study, ledger=postgres.uri("trials"))
+    driver = study.start()
+    study.wait_for(8, driver)
+    postgres.stop()
+    began = time.monotonic()
+    _, errors = driver.communicate(timeout=120)
+    assert time.monotonic() - began < 60
+    assert driver.returncode == 1
+    assert "ledger" in errors and PASSWORD not in errors
+    postgres.start()
+    before = {result.key for result in study.ended()}
+    assert len(before) >= 8
+    driver = study.start()
+    _, errors = driver.communicate(timeout=240)
+    assert driver.returncode == 0, errors
+    assert before <= {result.key for result in study.ended()}
+    study.check_trials()
+    study.check_record("FINISHED")

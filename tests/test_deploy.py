@@ -1,0 +1,83 @@
+"""The files of ``deploy``: whole, without secrets, and in step with the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from raysearch.errors import TrackingError
+from raysearch.study.gauges import FIGURES, STATES
+from raysearch.tracking import production_server
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+SECRETS = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")
+URI = "postgresql+psycopg://me:s3cret@127.0.0.1/mlflow"
+
+
+def test_the_dashboard_shows_every_series_and_no_other():
+    board = json.loads((DEPLOY / "grafana-raysearch.json").read_text())
+    asked = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    assert set(re.findall(r"ray_(raysearch_\w+)", asked)) == set(FIGURES)
+    states = re.findall(r'state=~?"([^"]*)"', asked)
+    assert {state for told in states for state in told.split("|")} <= set(STATES)
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_prometheus_reads_the_file_that_ray_writes():
+    from ray._private.ray_constants import PROMETHEUS_SERVICE_DISCOVERY_FILE
+
+    plain = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
+    (job,) = plain["scrape_configs"]
+    assert job["file_sd_configs"] == [{"files": [f"/tmp/ray/{PROMETHEUS_SERVICE_DISCOVERY_FILE}"]}]
+
+
+def test_compose_holds_no_secret_and_listens_on_loopback():
+    plain = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    server, database = plain["services"]["mlflow"], plain["services"]["postgres"]
+    assert server["ports"] == ["${MLFLOW_BIND:-127.0.0.1}:5000:5000"]
+    assert "ports" not in database
+    for name in SECRETS:
+        assert server["environment"][name] == f"${{{name}:?}}"  # compose refuses to start without
+    assert "--app-name=basic-auth" in server["command"]
+    assert any(word.startswith("--allowed-hosts=") for word in server["command"])
+
+
+def test_kubernetes_has_a_token_and_the_version_of_the_constraints():
+    claim, cluster = yaml.safe_load_all((DEPLOY / "kuberay.yaml").read_text())
+    spec = cluster["spec"]
+    pinned = re.search(
+        r"^ray(?:\[.*\])?==(\S+)", (DEPLOY.parent / "constraints.txt").read_text(), re.MULTILINE
+    )
+    assert spec["rayVersion"] == pinned[1]
+    assert spec["authOptions"] == {"mode": "token"}
+    (volume,) = spec["headGroupSpec"]["template"]["spec"]["volumes"]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_what_a_production_server_lacks_is_told_at_once(tmp_path, monkeypatch):
+    for name in SECRETS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(TrackingError) as caught:
+        production_server("sqlite:///mlflow.db", tmp_path / "f", ("127.0.0.1", 5000), 2, ())
+    for told in (*SECRETS, "wants PostgreSQL", "pip install 'raysearch[server]'", "mlflow[auth]"):
+        assert told in str(caught.value)
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_production_server_s_secrets_stay_off_its_command_line(tmp_path, monkeypatch):
+    for name in SECRETS:
+        monkeypatch.setenv(name, "very-secret")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    command = production_server(URI, tmp_path / "keep", ("10.0.0.5", 5001), 3, ["mlflow.corp"])
+    line = " ".join(command.words)
+    assert "s3cret" not in line and "very-secret" not in line
+    assert command.environment["MLFLOW_BACKEND_STORE_URI"] == URI
+    assert "--host 10.0.0.5 --port 5001 --workers 3" in line
+    assert "10.0.0.5,10.0.0.5:*,mlflow.corp,mlflow.corp:*" in line
+    files = [path.read_text() for path in (tmp_path / "keep").rglob("*") if path.is_file()]
+    assert files and not any("secret" in text for text in files)
