@@ -6,9 +6,9 @@
 
 All sides get the same files. Plain Optuna (quality_optuna.py) runs its trials; the pinball loss of its
 forecast of the test rows, each row put in order, is what the others must reach. raysearch is run anew with
-longer and longer time budgets until its forecast is as good; its seconds are those of that whole command,
-with start, calibration, evaluation and report. FLAML (quality_flaml.py) gets twice these seconds and, where
-that suffices, just as many. Told are seconds, and raysearch's as a share of theirs: of Optuna's until all
+longer and longer time budgets, from 8 s in small steps, until its forecast is as good; its seconds are
+those of that whole command, with start, calibration, evaluation and report. FLAML (quality_flaml.py) gets
+twice these seconds and, where that suffices, just as many. Told are seconds, and raysearch's as a share of theirs: of Optuna's until all
 its trials have ended; of those until its best trial has, as if one had known; of FLAML's.
 """
 
@@ -34,7 +34,11 @@ import quality_tables
 from quality_tables import TABLES, Table
 
 CHOSEN = "ames,loans,wages,deliveries,bikes"
-BUDGETS_S = (10, 12, 14, 17, 20, 25, 30, 40, 60, 90, 120, 180, 240, 360)
+# In steps of a twelfth at most: what is told is rounded up to the next one.
+BUDGETS_S = (
+    *range(8, 19), 20, 22, 24, 26, 28, 30, 32, 34, 37, 40, 43, 46, 50, 54, 58, 63, 68, 74, 80, 87, 94, 102,
+    110, 120, 130, 140, 150, 165, 180, 195, 210, 230, 250, 270, 290, 315, 340, 360,
+)  # fmt: skip
 
 
 def run(side: str, table: Table, options: argparse.Namespace, seconds: float, seed: int) -> dict | None:
