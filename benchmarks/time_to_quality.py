@@ -8,8 +8,9 @@ All sides get the same files. Plain Optuna (quality_optuna.py) runs its trials; 
 forecast of the test rows, each row put in order, is what the others must reach. raysearch is run anew with
 longer and longer time budgets, from 8 s in small steps, until its forecast is as good; its seconds are
 those of that whole command, with start, calibration, evaluation and report. FLAML (quality_flaml.py) gets
-twice these seconds and, where that suffices, just as many. Told are seconds, and raysearch's as a share of theirs: of Optuna's until all
-its trials have ended; of those until its best trial has, as if one had known; of FLAML's.
+twice these seconds and, where that suffices, just as many. Told are seconds, and raysearch's as a share of
+theirs: of Optuna's until all its trials have ended; of those until its best trial has, as if one had known;
+of FLAML's.
 """
 
 from __future__ import annotations
