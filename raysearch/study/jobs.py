@@ -43,6 +43,18 @@ class JobState:
         return self.word in _ENDED
 
 
+def _token() -> dict[str, str]:
+    """Return the header with the cluster's token, where there is one.
+
+    Ray sends it by itself only where RAY_AUTH_MODE was set before it was imported.
+    """
+    token = os.environ.get("RAY_AUTH_TOKEN", "")
+    file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    if not token and file.is_file():
+        token = file.read_text().strip()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 class Jobs:
     """The jobs of the cluster whose dashboard is at ``address``, e.g. http://10.0.0.11:8265.
 
@@ -56,15 +68,12 @@ class Jobs:
             raise ClusterError(
                 f"--submit {self.address}: give the dashboard's address, such as http://10.0.0.11:8265"
             )
-        token = Path.home() / ".ray" / "auth_token"
-        if token.is_file():
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
         logging.getLogger("ray").setLevel(logging.ERROR)
         from ray.job_submission import JobSubmissionClient
 
         self._secret_address = address
         with self._told():
-            self._client = JobSubmissionClient(address)
+            self._client = JobSubmissionClient(address, headers=_token())
             # Ray's own waits for ever for a head that vanishes in the midst of an answer.
             ask = self._client._do_request
             self._client._do_request = functools.partial(ask, timeout=_ANSWERS_WITHIN_S)

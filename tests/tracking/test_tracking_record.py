@@ -259,7 +259,7 @@ def test_what_mlflow_refuses_is_told_and_the_rest_is_written(config, client, inf
     tracker.study_ended("FINISHED", None, [good], None, tmp_path / "no-model-here")
     told = tracker.close()
     assert any("the model" in line for line in told)
-    assert f"resume {info.name}" in told[0]
+    assert f"sync {info.name}" in told[0]
     assert runs_of(client, info.study_id, "study")[0].info.status == "FINISHED"
     assert runs_of(client, info.study_id)[0].data.tags["raysearch.rank"] == "1"
 
