@@ -58,17 +58,31 @@ stop() {
   ray stop --grace-period 3 || true
 }
 
+alone() { # hold the node's lock, as descriptor 9, until this shell ends
+  exec 9>"$WATCHER.lock"
+  flock -w 300 9 || { echo "node.sh: another one has been at work on this node for 5 minutes" >&2; exit 1; }
+}
+
 keep() {
   command -v pgrep >/dev/null || { echo "node.sh: pgrep is not there; install procps" >&2; exit 1; }
   trap '' HUP # ssh may be cut off in the middle, and Ray then tries again while this one still runs
-  exec 9>"$WATCHER.lock"
-  flock 9
+  alone
   stop 9>&-
   local failed=0
   "${@:2}" 9>&- || failed=$?
   setsid bash "$SOURCE/deploy/node.sh" watch "$@" </dev/null >"$WATCHER.log" 2>&1 9>&- &
   echo $! >"$WATCHER"
   return $failed
+}
+
+joined() { # HEAD: a raylet of that head's lives here; studies may have a Ray of their own beside it
+  local host=${1%:*} port=${1##*:} ip raylet
+  ip=$(getent ahostsv4 "$host" | sed -n '1s/ .*//p') || ip=$host
+  for raylet in $(pgrep -u "$(id -u)" -x raylet); do
+    ! grep -qzxF -e "--gcs-address=$host:$port" -e "--gcs-address=$ip:$port" "/proc/$raylet/cmdline" 2>/dev/null ||
+      return 0
+  done
+  return 1
 }
 
 reached() { # HEAD: print open, refused, or away
@@ -82,7 +96,7 @@ watch() {
   local head=$1 since=$SECONDS seen=$SECONDS refused=0 cleaned='' pause=15
   while ((SECONDS - seen < 86400 && refused < 30)); do
     sleep 2
-    if pgrep -u "$(id -u)" -x raylet >/dev/null; then
+    if joined "$head"; then
       since=$SECONDS seen=$SECONDS refused=0 cleaned='' pause=15
       continue
     fi
@@ -105,7 +119,7 @@ watch() {
 case ${1:-} in
   install) install ;;
   address) address "${2:-}" ;;
-  stop) stop ;;
+  stop) alone; stop 9>&- ;;
   keep) keep "${@:2}" ;;
   watch) watch "${@:2}" ;;
   *) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '3,/^$/p'; exit 1 ;;

@@ -28,6 +28,7 @@ from raysearch.report import ReportMaterial, ranked, write_front, write_leaderbo
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger, parameter_importance
 from raysearch.tracking import Tracker
+from raysearch.whole_file import write_whole
 
 
 def close_study(
@@ -226,7 +227,5 @@ def _write_report(
 
 
 def _write_result(job: Job, result: StudyResult) -> None:
-    part = job.paths.result.with_suffix(".part")
     text = json.dumps(to_json(result), indent=1, ensure_ascii=False, default=str)
-    part.write_text(text, encoding="utf-8", errors="replace")
-    part.replace(job.paths.result)
+    write_whole(job.paths.result, text)

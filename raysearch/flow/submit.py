@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from raysearch.addresses import has_secrets, hide_secrets
 from raysearch.config import Config
@@ -30,6 +30,7 @@ _KEEP_TABLES = (
     'for table in tables/*; do kept="$HOME/raysearch-studies/$table"; '
     '[ -e "$kept" ] || { cp "$table" "$kept.$$"; mv "$kept.$$" "$kept"; }; done'
 )
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def submit_resume(
     command = ["resume", f"--home={home}", "--address=auto", *(f"{key}={value}" for key, value in options)]
     with tempfile.TemporaryDirectory(prefix="raysearch-job-") as folder:
         (Path(folder) / "job.yaml").write_text("{}\n")  # Ray takes no empty directory
-        entry = _entrypoint([*command, *words, "--", name], record="--tracking-uri" not in given)
+        entry = _entrypoint([*command, *words, "--", name], record=False)  # the study knows where that is
         return Sent(name, jobs.submit(name, entry, Path(folder)), address, home)
 
 
@@ -111,17 +112,15 @@ def follow(sent: Sent, tell: Callable[[str], None]) -> JobState:
     Raises:
         ClusterError: the head has not answered for two minutes; the job may go on.
     """
-    jobs, told, answered = Jobs(sent.address), 0, time.monotonic()
+    jobs, told = Jobs(sent.address), 0
     while True:
+        state = _answer(lambda: jobs.state(sent.job))  # before the log, so that its end is in it
         try:
-            state = jobs.state(sent.job)  # before the log, so that its end is in it
-            lines = jobs.log(sent.job).split("\n")
-            answered = time.monotonic()
+            lines = _answer(lambda: jobs.log(sent.job)).split("\n")
         except ClusterError:
-            if time.monotonic() - answered > _AWAY_S:
-                raise
-            time.sleep(_LOOK_EVERY_S)
-            continue
+            if state.ended:
+                return state  # its log went with its node
+            raise
         whole = lines if state.ended and lines[-1] else lines[:-1]  # the last one has no end yet
         for line in whole[told:]:
             tell(line)
@@ -141,11 +140,23 @@ def stop(name: str, address: str) -> JobState:
     jobs = Jobs(address)
     job, until = jobs.find(name), time.monotonic() + STOPS_WITHIN_S
     jobs.stop(job)
-    while not (state := jobs.state(job)).ended:
+    while not (state := _answer(lambda: jobs.state(job))).ended:
         if time.monotonic() > until:
             raise ClusterError(f"study {name!r} was interrupted, but its job {job} has not ended yet")
         time.sleep(_LOOK_EVERY_S)
     return state
+
+
+def _answer(ask: Callable[[], _T]) -> _T:
+    """Return a head's answer; one that does not come is waited for."""
+    until = time.monotonic() + _AWAY_S
+    while True:
+        try:
+            return ask()
+        except ClusterError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_LOOK_EVERY_S)
 
 
 def _home(given: str) -> str:
@@ -196,13 +207,15 @@ def _packed(config: Config, folder: Path) -> Config:
         shutil.copyfile(source.path, folder / "tables" / name)
         changed[key] = f"{_TABLES}/{name}"
     config = config.replace("data", **changed) if changed else config
-    return config.replace("search", space=_packed_spaces(config.search.space, folder))
+    return config.replace("search", space=_packed_spaces(config, folder))
 
 
-def _packed_spaces(given: str | None, folder: Path) -> str | None:
-    """Copy the search spaces that are files, one or with commas several; return their names there."""
+def _packed_spaces(config: Config, folder: Path) -> str | None:
+    """Copy the search spaces that are files, for several models with commas; return their names there."""
+    given = config.search.space or ""
+    parts = [part.strip() for part in given.split(",")] if config.search.model == "both" else [given]
     names = []
-    for place, part in enumerate(given.split(",") if given else ()):
+    for place, part in enumerate(parts):
         if Path(part).expanduser().is_file():
             shutil.copyfile(Path(part).expanduser(), folder / f"space-{place}.yaml")
             part = f"space-{place}.yaml"

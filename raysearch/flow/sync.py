@@ -74,10 +74,15 @@ def _sync(place: Home, about: StudyAbout, tracking_uri: str | None) -> Synced:
                 f"`{again}` with a store writes its record"
             )
         config = _config(about, outbox, tracking_uri)
-        results = LedgerReader(paths.ledger, config.study.ledger, about.ledger_name).results()
-        uri = resolve_uri(config.tracking) or ""
+        ledger = LedgerReader(paths.ledger, config.study.ledger, about.ledger_name)
+        results, uri = ledger.results(), resolve_uri(config.tracking) or ""
         if outbox.sent and tracking_uri is None:
             return Synced(about.name, len(results), hide_secrets(uri))
+        if place.is_remote and ledger.running():  # there no lock is seen of whoever runs it
+            again = resume_command(about.name, place.address)
+            raise StudyError(
+                f"study {about.name!r} runs elsewhere, or was killed there: then `{again}` goes on"
+            )
         check_reachable(uri)
         left = _send(config.tracking, paths, outbox, results)
         if not left and hide_secrets(uri) == outbox.uri:

@@ -180,7 +180,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
             nonlocal begun
             begun = True
             if tracker.uri is None:
-                paths.outbox.unlink(missing_ok=True)  # of an earlier run: it is the record's state no more
+                home.remove(paths.outbox)  # of an earlier run: it is the record's state no more
             begin()
             home.push(name)
 

@@ -19,6 +19,7 @@ from raysearch.addresses import below, hide_secrets, is_incomplete, without_secr
 from raysearch.config import StudyConfig, is_study_name
 from raysearch.errors import RaysearchError, StudyError, listing, nearest, resume_command
 from raysearch.study.paths import StudyPaths
+from raysearch.whole_file import write_whole
 
 _LOOKS = 5  # tries to lock: `is_locked` of another process holds a lock for a moment
 
@@ -129,10 +130,8 @@ class Home:
     def update(self, about: StudyAbout) -> None:
         """Write a study's ``study.json`` anew, whole or not at all."""
         paths = self.paths(about.name)
-        part = paths.about.with_suffix(".part")
         with self._errors_told("written"):
-            part.write_text(json.dumps(asdict(about), indent=1, ensure_ascii=False), encoding="utf-8")
-            part.replace(paths.about)
+            write_whole(paths.about, json.dumps(asdict(about), indent=1, ensure_ascii=False))
 
     def discard(self, name: str) -> None:
         """Remove a study in which nothing has run."""
@@ -201,6 +200,14 @@ class Home:
                 )
         except RaysearchError as error:
             raise StudyError(f"{error}; the study's files are kept in {self._keep_scratch(name)}") from error
+
+    def remove(self, file: Path) -> None:
+        """Remove a file of a study, at the home's address too; it may not be there."""
+        file.unlink(missing_ok=True)
+        if self._remote:
+            files, prefix = self._filesystem()
+            with self._errors_told("written"), contextlib.suppress(FileNotFoundError):
+                files.delete_file(f"{prefix}/{file.relative_to(self.root).as_posix()}")
 
     def _keep_scratch(self, name: str) -> Path:
         """Copy a study out of the scratch directory, which goes with this process."""

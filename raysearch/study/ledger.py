@@ -54,7 +54,7 @@ class Ledger:
         self._space = space
         self._open: dict[int, optuna.Trial] = {}
         # Kept here too: reading a database again for each question would grow with the study.
-        self._results = _ended(study)
+        self._results = ended_trials(study)
 
     @classmethod
     def open(
@@ -228,7 +228,7 @@ class Ledger:
         return keys
 
 
-def _ended(study: optuna.Study) -> list[TrialResult]:
+def ended_trials(study: optuna.Study) -> list[TrialResult]:
     """Return the ended trials in the order in which they ended."""
     trials = [to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
     return sorted(trials, key=lambda result: result.ended_s)
@@ -246,7 +246,7 @@ def forget(database: str | None, name: str) -> None:
 def read_results(storage: BaseStorage, name: str) -> tuple[TrialResult, ...]:
     """Return the ended trials of a study without opening it for writing; none where there is none."""
     try:
-        return tuple(_ended(optuna.load_study(study_name=name, storage=storage)))
+        return tuple(ended_trials(optuna.load_study(study_name=name, storage=storage)))
     except KeyError:
         return ()
 

@@ -11,8 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 from raysearch.errors import StudyError
 from raysearch.models import TUNABLE
 from raysearch.records import TrialResult
+from raysearch.study.ledger import ended_trials
 from raysearch.study.storage import open_storage_to_read, storage_errors_told
-from raysearch.study.trial_attributes import ATTRIBUTE, to_result
+from raysearch.study.trial_attributes import ATTRIBUTE
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,14 @@ class LedgerReader:
 
     def results(self) -> tuple[TrialResult, ...]:
         """Return the ended trials in the order in which they ended."""
-        ended = [to_result(trial) for trial in self._trials() if trial.state.is_finished()]
-        return tuple(sorted(ended, key=lambda result: result.ended_s))
+        with storage_errors_told():
+            return tuple(ended_trials(self._study))
 
     def running(self) -> tuple[Running, ...]:
         """Return the trials that run, or did when their process was killed."""
-        running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
-        return tuple(_running(trial) for trial in running if "model" in trial.user_attrs.get(ATTRIBUTE, {}))
-
-    def _trials(self) -> list[FrozenTrial]:
         with storage_errors_told():
-            return list(self._study.get_trials(deepcopy=False))
+            running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return tuple(_running(trial) for trial in running if "model" in trial.user_attrs.get(ATTRIBUTE, {}))
 
 
 def _running(trial: FrozenTrial) -> Running:

@@ -46,6 +46,7 @@ class MLflowTracker:
         self._loading: threading.Thread | None = None
         self._outbox_path = outbox
         self._outbox: Outbox | None = None
+        self._owed = False  # what an earlier run came to has not been sent
 
     @property
     def spent_s(self) -> float:
@@ -125,7 +126,9 @@ class MLflowTracker:
         if self._writer is None:
             return
         writer, trials, study = self._open()
-        self._keep(self._outbox and replace(self._outbox, status=status, result=result))
+        if self._outbox is not None:
+            self._owed = self._owed and result is None
+            self._keep(replace(self._outbox, status=status, result=result or self._outbox.result))
         writer.put("the interruption of open trials", trials.interrupt_open)
         if model is not None:
             writer.put("the model", lambda _: study.log_model(model))
@@ -153,7 +156,7 @@ class MLflowTracker:
         finally:
             SETTINGS.release()
         if not told or self._study is None:
-            self._keep(self._outbox and replace(self._outbox, sent=True))
+            self._keep(self._outbox and replace(self._outbox, sent=not self._owed))
             return ()
         return (
             f"the record at {hide_secrets(self._uri)} is not complete; the study itself is, and "
@@ -163,9 +166,16 @@ class MLflowTracker:
 
     def _begun(self, info: StudyInfo) -> Outbox:
         """Return what to keep of a study that begins or goes on: until it ends, what it came to before."""
-        before = read_outbox(self._outbox_path) if self._outbox_path else None
-        outbox = Outbox(info, self._uri, self._experiment)
-        return replace(outbox, result=before.result, history=before.history) if before else outbox
+        outbox, before = Outbox(info, self._uri, self._experiment), None
+        if self._outbox_path is not None:
+            try:
+                before = read_outbox(self._outbox_path)
+            except (TrackingError, OSError):
+                logging.getLogger("raysearch").exception("%s is written anew", self._outbox_path)
+        if before is None:
+            return outbox
+        self._owed = before.result is not None and not before.sent
+        return replace(outbox, result=before.result, history=before.history)
 
     def _keep(self, outbox: Outbox | None) -> None:
         """Write down what the record must hold; where that cannot be, the study is worth more."""

@@ -15,6 +15,7 @@ from raysearch.errors import TrackingError
 from raysearch.records import StudyResult
 from raysearch.records.plain import from_plain, to_plain
 from raysearch.tracking.tracker import StudyInfo
+from raysearch.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,7 @@ class Outbox:
 
     def write(self, path: Path) -> None:
         """Write it whole or not at all, without secrets."""
-        part = path.with_suffix(".part")
-        part.write_text(
-            json.dumps(to_plain(_clean(self)), ensure_ascii=False, default=str), "utf-8", "replace"
-        )
-        part.replace(path)
+        write_whole(path, json.dumps(to_plain(_clean(self)), ensure_ascii=False, default=str))
 
 
 def read_outbox(path: Path) -> Outbox | None:

@@ -68,7 +68,8 @@ def production_server(
     problems.raise_as(TrackingError)
     (folder / "artifacts").mkdir(parents=True, exist_ok=True)
     settings = folder / "auth.ini"
-    settings.write_text(_AUTH.format(folder=folder.absolute()))
+    if not settings.exists():  # a team may have changed it
+        settings.write_text(_AUTH.format(folder=str(folder.absolute()).replace("%", "%%")))
     host, port = listen
     names = [
         f"{name}{port_part}" for name in ("localhost", "127.0.0.1", host, *hosts) for port_part in ("", ":*")

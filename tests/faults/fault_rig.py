@@ -20,7 +20,7 @@ from raysearch.records import TrialResult
 from raysearch.study.ledger import read_results
 from raysearch.study.storage import open_storage_to_read
 
-_STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+_STATES = {"finished": "FINISHED", "stopped": "KILLED", "cut": "KILLED", "failed": "FAILED"}
 
 
 def make_table(place: Path, rows: int = 3000) -> Path:

@@ -50,10 +50,12 @@ def test_a_table_with_an_odd_name_and_all_settings_arrive(tmp_path, monkeypatch,
     for part in ("a.yaml", "b.yaml"):
         (tmp_path / part).write_text(f"model: {part}")
     monkeypatch.chdir(tmp_path)
-    settings = config(path=str(table), drop=["12e4", "yes"]).replace("search", space="a.yaml,b.yaml")
+    settings = config(path=str(table), drop=["12e4", "yes"]).replace(
+        "search", space="a.yaml, b.yaml", model="both"
+    )
     sent = submit(settings, ADDRESS, ["--json"])
     ((study, entry, files),) = head
-    assert sent.study == study and study.startswith("lightgbm-1e3-")
+    assert sent.study == study and study.startswith("both-1e3-")
     assert sent.home == "~/raysearch-studies"
     (name,) = (name for name in files if name.startswith("tables/"))
     assert name.endswith("-it's my $HOME table.csv") and files[name] == table.read_bytes()

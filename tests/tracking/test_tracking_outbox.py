@@ -6,10 +6,11 @@ import dataclasses
 
 import pytest
 
+from raysearch.config import TrackingConfig
 from raysearch.errors import TrackingError
 from raysearch.records import Ensemble, Profile, Rival, Slice, WarmOutcome, WarmPoint, WarmStart
 from raysearch.records.plain import from_plain, to_plain
-from raysearch.tracking import Outbox, read_outbox
+from raysearch.tracking import Outbox, open_tracker, read_outbox
 
 
 @pytest.fixture
@@ -66,3 +67,37 @@ def test_a_damaged_one_is_told(tmp_path, text):
 
 def test_none_is_none(tmp_path):
     assert read_outbox(tmp_path / "outbox.json") is None
+
+
+def ended(config, path, info, result, status="FINISHED", model=None):
+    """Run a study of no trials in a store; return what its outbox says then."""
+    tracker = open_tracker(config, path)
+    tracker.study_started(info)
+    tracker.study_ended(status, result, (), None, model)
+    assert tracker.close() == ()
+    return read_outbox(path)
+
+
+@pytest.mark.slow
+def test_an_earlier_result_that_was_not_sent_stays_owed_until_a_new_one_comes(tmp_path, info, outcome, trial):
+    result = outcome(trial(1))
+    config, path = TrackingConfig(True, f"sqlite:///{tmp_path}/mlflow.db", "sales"), tmp_path / "outbox.json"
+    Outbox(info, config.uri, "sales", "FINISHED", result, "what it knows").write(path)  # MLflow was away
+    failed = ended(config, path, info, None, "FAILED")
+    assert (failed.result, failed.history, failed.status, failed.sent) == (
+        result,
+        "what it knows",
+        "FAILED",
+        False,
+    )
+    assert ended(config, path, info, result).sent
+    again = ended(config, path, info, None, "KILLED")
+    assert (again.result, again.sent) == (result, True)
+
+
+@pytest.mark.slow
+def test_a_damaged_one_keeps_no_study_from_going_on(tmp_path, info, outcome, trial):
+    result = outcome(trial(1))
+    config, path = TrackingConfig(True, f"sqlite:///{tmp_path}/mlflow.db", "sales"), tmp_path / "outbox.json"
+    path.write_text("")
+    assert ended(config, path, info, result).result == result
