@@ -39,14 +39,19 @@ def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 90.0) ->
         time.sleep(0.05)
 
 
+def free_port() -> int:
+    """Return a port of loopback on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class Server:
     """A tracking server that can be killed and started again."""
 
     def __init__(self, place: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.uri, self._place = f"http://127.0.0.1:{self._port}", place
+        self._port, self._place = free_port(), place
+        self.uri = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
-from fault_rig import wait_until
+from fault_rig import free_port, wait_until
 
 PASSWORD = "pg-s3cret"
 
@@ -24,9 +23,7 @@ class Postgres:
     """A server with an empty database for each name that is asked for."""
 
     def __init__(self, place: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         bin_ = binaries()
         assert bin_ is not None
         self._bin, self._data, self._place = bin_, place / "pg", place

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ import urllib.request
 from dataclasses import replace
 
 import pytest
-from fault_rig import Study, make_table, wait_until
+from fault_rig import Study, free_port, make_table, wait_until
 from postgres import PASSWORD, Postgres, binaries
 
 pytestmark = [
@@ -40,9 +39,7 @@ def postgres(tmp_path):
 def server(tmp_path, postgres, monkeypatch):
     """The production server's address; MLflow's variables have the admin's name and password."""
     postgres.create("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     secrets = {"MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN, "MLFLOW_FLASK_SERVER_SECRET_KEY": "k" * 32}
     store = {"MLFLOW_TRACKING_URI": postgres.uri("mlflow")}
     words = ["ui", "--production", "--port", str(port), "--folder", str(tmp_path / "server")]
