@@ -24,6 +24,7 @@ from raysearch.models import (
     LocatedFit,
     Location,
     QuantileModel,
+    by_fold,
     get_model,
     join,
     load_location,
@@ -80,14 +81,24 @@ class Bench:
             rows = scored.slice(*recipe.fits[0].watch)
             self.first = Scorer(rows, replace(recipe, folds=recipe.first))
 
-    def begin(self, model_name: str, fit_params: Mapping[str, Any], first: Fit | None = None) -> Fit:
+    def begin(
+        self,
+        model_name: str,
+        fit_params: Mapping[str, Any],
+        first: Fit | None = None,
+        saved: Mapping[str, bytes] | None = None,
+    ) -> Fit:
         """Start a training of all levels; rows that were binned alike before are not binned again.
 
         Args:
             first: the training of the first fold, where it was begun before.
+            saved: files of such a training, to go on with; None: from the first round on.
         """
+        of_folds = [None] * self.trainings if saved is None else by_fold(saved, self.trainings)
         done = [first] if first is not None else []
-        fits = done + [self.begin_fold(i, model_name, fit_params) for i in range(len(done), self.trainings)]
+        fits = done + [
+            self.begin_fold(i, model_name, fit_params, of_folds[i]) for i in range(len(done), self.trainings)
+        ]
         return fits[0] if len(fits) == 1 else FoldFit(fits)
 
     @property
@@ -111,8 +122,14 @@ class Bench:
         rows, z, weights = self._learnt[fold]
         return rows.without(self.recipe.unseen) if seen_only else rows, z, weights
 
-    def begin_fold(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
-        """Start the training of one fold."""
+    def begin_fold(
+        self,
+        fold: int,
+        model_name: str,
+        fit_params: Mapping[str, Any],
+        saved: Mapping[str, bytes] | None = None,
+    ) -> Fit:
+        """Start the training of one fold, or go on with one that was saved."""
         model = get_model(model_name)
         settings = replace(self.recipe.settings, interleaved=self.trainings > 1)
         seen = self._seen_only(fit_params)
@@ -126,12 +143,17 @@ class Bench:
                 self._binned[key] = self._bin(key, model, self._known(fold, seen), location, fit_params)
         self._binned.move_to_end(key)
         watched = self._watched[fold]
-        if location is None:
-            return self._start(model, self._binned[key], fit_params, settings, watched)
-        if settings.monotone:  # what rises with the location rises with all that moves it
-            settings = replace(settings, monotone=(*settings.monotone, 1))
-        watched = with_location(watched, location.watched)
-        return LocatedFit(self._start(model, self._binned[key], fit_params, settings, watched), location)
+        if location is not None:
+            if settings.monotone:  # what rises with the location rises with all that moves it
+                settings = replace(settings, monotone=(*settings.monotone, 1))
+            watched = with_location(watched, location.watched)
+        if saved:
+            rows = self._known(fold, seen)[0]
+            rows = rows if location is None else with_location(rows, location.learnt)
+            fit = model.restore(saved, (self._binned[key], rows), fit_params, settings, watched)
+        else:
+            fit = self._start(model, self._binned[key], fit_params, settings, watched)
+        return fit if location is None else LocatedFit(fit, location)
 
     def _bin(
         self,

@@ -124,6 +124,7 @@ class ComputeConfig:
     max_concurrent: int | None
     engine: str
     trial_timeout_s: float | None = None
+    checkpoint_after_s: float = 60.0
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,16 @@ from pathlib import Path
 _CHATTY = ("ray", "mlflow", "alembic", "optuna", "sqlalchemy", "urllib3", "git", "lightgbm", "matplotlib")
 
 
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say nothing: a full disk is told of by what needs it."""
+
+
 @contextlib.contextmanager
 def chatter_to(path: Path) -> Iterator[None]:
     """While open, what the libraries log and warn of is appended to ``path``, and nowhere else."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in (*_CHATTY, "py.warnings", "raysearch")]
     before = [(logger.propagate, list(logger.handlers)) for logger in loggers]
@@ -28,4 +33,5 @@ def chatter_to(path: Path) -> Iterator[None]:
         logging.captureWarnings(False)
         for logger, (propagate, handlers) in zip(loggers, before, strict=True):
             logger.propagate, logger.handlers = propagate, handlers
-        handler.close()
+        with contextlib.suppress(OSError):
+            handler.close()

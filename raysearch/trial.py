@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 
 from raysearch.bench import Bench
+from raysearch.checkpoint import Checkpoint
+from raysearch.looks import Looks
 from raysearch.metrics import Array
-from raysearch.models import AheadFit, Fit
+from raysearch.models import AheadFit, Fit, adds_up
 from raysearch.records import Rung
 from raysearch.scoring import Scorer
-from raysearch.stopwatch import Stopwatch
 
 WATCHED = "watched.npy"
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
-_LEAST_STRIDE, _STRIDES = 10, 10  # rounds between two looks at the loss: a tenth of those done, at least ten
 _DUMPED_S = 0.0001  # in which a tree of some sixty leaves is written out
-_LEAST_PATIENCE = 20  # rounds without gain, beside half of those at the best look, after which a trial ends
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,8 @@ class TrialSpec:
         left_s: seconds after which it ends, cut, with the rounds that served best so far.
         sent_s: when it was sent, on the driver's ``time.time``.
         first_fold: it reports first how its first fold alone has ended, and may be stopped there.
+        checkpoint_after_s: seconds of training after which the next rung sends along what is needed to go on.
+        begun: what it sent along before it lost its worker, to go on with; empty: it begins anew.
     """
 
     number: int
@@ -47,6 +48,8 @@ class TrialSpec:
     left_s: float = float("inf")
     sent_s: float = 0.0
     first_fold: bool = False
+    checkpoint_after_s: float = float("inf")
+    begun: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -58,37 +61,14 @@ class Stand:
         raw: what the boosters say of the watched rows at that score, [rows, levels].
         ended: it trains no further.
         cut: it has ended for want of time.
+        best: the rounds that served best so far, and what the boosters say after these; 0: none were sought.
     """
 
     rung: Rung
     raw: Array
     ended: bool
     cut: bool = False
-
-
-class _Looks:
-    """Looks at the loss now and then, and remembers the best: more rounds than that help no more."""
-
-    def __init__(self, scorer: Scorer, watch: Stopwatch, fit: Fit) -> None:
-        self._scorer, self._watch, self._fit = scorer, watch, fit
-        self._loss = float("inf")
-        self.rounds, self.raw = 0, np.empty((0, 0))
-
-    @property
-    def next(self) -> int:
-        return self._fit.rounds + max(_LEAST_STRIDE, self._fit.rounds // _STRIDES)
-
-    def look(self) -> None:
-        with self._watch.part("prediction"):
-            raw = self._fit.predict_watched()
-        with self._watch.part("scoring"):
-            loss = self._scorer.loss(raw)
-        if not self.rounds or loss < self._loss:
-            self._loss, self.rounds, self.raw = loss, self._fit.rounds, raw
-
-    @property
-    def stalled(self) -> bool:
-        return bool(self.rounds) and self._fit.rounds >= 1.5 * self.rounds + _LEAST_PATIENCE
+    best: tuple[int, Array] = (0, np.empty((0, 0)))
 
 
 def run_trial(
@@ -114,9 +94,12 @@ def run_trial(
     until_s = (started_s if since_s is None else since_s) + spec.left_s
     bench.watch.reset()
     bench.watch.add("starting", 0.0 if since_s is None else started_s - since_s)
-    run = _Run(spec, bench, given_up, started_s, until_s)
+    begun = Checkpoint.unpack(spec.begun) if spec.begun else None
+    run = _Run(spec, bench, given_up, started_s, until_s, begun)
     first = None
-    if spec.first_fold and bench.first is not None:
+    if begun is not None and begun.first:
+        first = run.first_fold_again(begun)
+    elif begun is None and spec.first_fold and bench.first is not None:
         first = yield from run.first_fold(bench.first)
         if first is None:
             return
@@ -129,6 +112,7 @@ class _Run:
 
     Attributes:
         started_s: moment on ``time.monotonic``; ``until_s``: when it should have ended.
+        begun: how far it had come before it lost its worker; None: it begins anew.
     """
 
     spec: TrialSpec
@@ -136,6 +120,15 @@ class _Run:
     given_up: Callable[[], bool] | None
     started_s: float
     until_s: float
+    begun: Checkpoint | None = None
+
+    def first_fold_again(self, begun: Checkpoint) -> Fit:
+        """Return the first fold as it had ended before."""
+        self.bench.prepare(0, self.spec.model, self.spec.fit_params)
+        with self.bench.watch.part("training"):
+            fit = AheadFit(self.bench.begin_fold(0, self.spec.model, self.spec.fit_params, begun.boosters))
+        fit.wait()
+        return fit
 
     def first_fold(self, scorer: Scorer) -> Generator[tuple[Stand, Fit], None, Fit | None]:
         """Train the first fold to its end, tell where it stands, and return it; None: it was given up."""
@@ -148,7 +141,7 @@ class _Run:
         if not begun.additive:
             return begun  # it has no rounds that served best: it is scored with the others, at the end
         fit = AheadFit(begun)
-        looks = _Looks(scorer, bench.watch, fit)
+        looks = Looks(scorer, bench.watch, fit)
         others, late = bench.trainings - 1, False
         while fit.rounds < last and not looks.stalled and not late:
             stride_s = self._strode(fit, looks, last)
@@ -167,11 +160,14 @@ class _Run:
         bench, spec, last = self.bench, self.spec, self.spec.rungs[-1]
         if not self._prepared(range(int(first is not None), bench.trainings)):
             return
+        begun = self.begun if first is None else None  # else it was of the first fold alone
         with bench.watch.part("training"):
-            fit = bench.begin(spec.model, spec.fit_params, first)
-        looks = None if spec.default or not fit.additive else _Looks(bench.scorer, bench.watch, fit)
+            fit = bench.begin(spec.model, spec.fit_params, first, begun.boosters if begun else None)
+        looks = None if spec.default or not fit.additive else Looks(bench.scorer, bench.watch, fit)
+        if looks and begun and begun.best:
+            looks.go_on(begun.best, begun.raw)
         late = False
-        for rounds in spec.rungs:
+        for rounds in (rung for rung in spec.rungs if begun is None or rung > begun.rounds):
             while fit.rounds < rounds and not (looks and looks.stalled) and not late:
                 stride_s = self._strode(fit, looks, rounds)
                 if stride_s is None:
@@ -180,7 +176,8 @@ class _Run:
             stalled = looks is not None and looks.stalled and fit.rounds < last
             cut = late and not stalled and fit.rounds < last
             ended = stalled or cut or rounds == last
-            yield self._stand(fit, looks if ended else None, ended=ended, cut=cut), fit
+            stand = self._stand(fit, looks if ended else None, ended=ended, cut=cut)
+            yield replace(stand, best=(looks.rounds, looks.raw)) if looks and not ended else stand, fit
             if ended:
                 return
 
@@ -196,7 +193,7 @@ class _Run:
             self.bench.prepare(fold, self.spec.model, self.spec.fit_params)
         return True
 
-    def _strode(self, fit: Fit, looks: _Looks | None, rounds: int) -> float | None:
+    def _strode(self, fit: Fit, looks: Looks | None, rounds: int) -> float | None:
         """Train to the next look, and look; return how long the stride after it will take.
 
         None: the trial was given up before.
@@ -221,7 +218,7 @@ class _Run:
             fit.advance(min(rounds, fit.rounds + step))
         return True
 
-    def _stand(self, fit: Fit, looks: _Looks | None, *, ended: bool, cut: bool) -> Stand:
+    def _stand(self, fit: Fit, looks: Looks | None, *, ended: bool, cut: bool) -> Stand:
         """Return where all folds stand: at the rounds that served best where there were looks."""
         watch, scorer = self.bench.watch, self.bench.scorer
         with watch.part("prediction"):
@@ -233,7 +230,9 @@ class _Run:
         return Stand(self._timed(rung), raw, ended, cut)
 
     def _timed(self, rung: Rung) -> Rung:
-        return replace(rung, seconds=time.monotonic() - self.started_s, spent=self.bench.watch.seconds)
+        before_s = self.begun.seconds if self.begun else 0.0
+        seconds = before_s + time.monotonic() - self.started_s
+        return replace(rung, seconds=seconds, spent=self.bench.watch.seconds)
 
 
 @dataclass(frozen=True)
@@ -246,6 +245,7 @@ class Report:
             its bar.
         failure: why the trial failed; empty when it did not.
         cut: it trains no further for want of time.
+        saved: what is needed to go on with it elsewhere, a packed ``Checkpoint``; empty: not worth it.
     """
 
     rung: Rung | None = None
@@ -253,22 +253,38 @@ class Report:
     files: Mapping[str, bytes] | None = field(default=None, repr=False)  # Tune writes out what it gets
     failure: str = ""
     cut: bool = False
+    saved: bytes = field(default=b"", repr=False)
 
 
 def reports(
     spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None, since_s: float | None = None
 ) -> Iterator[Report]:
     """Run a trial and yield its reports; whatever it raises becomes a last report with the failure."""
+    saved_s = time.monotonic()
     try:
         for stand, fit in run_trial(spec, bench, given_up, since_s):
-            rung, files = stand.rung, None
+            rung, files, saved = stand.rung, None, b""
             if stand.ended and (spec.default or rung.score < spec.bar):
                 with bench.watch.part("sending"):
                     files = {**fit.dump(rung.step), WATCHED: _pack(stand.raw)}
                 rung = replace(rung, spent=bench.watch.seconds)
-            yield Report(rung, stand.ended, files, cut=stand.cut)
+            if (
+                not stand.ended
+                and time.monotonic() - saved_s >= spec.checkpoint_after_s
+                and adds_up(spec.fit_params)
+            ):
+                saved, saved_s = _saved(stand, fit), time.monotonic()
+            yield Report(rung, stand.ended, files, cut=stand.cut, saved=saved)
     except Exception as error:
         yield Report(failure=_reason(error))
+
+
+def _saved(stand: Stand, fit: Fit) -> bytes:
+    """Return what is needed to go on with a trial; one whose later trees change the earlier ones cannot."""
+    first = bool(stand.rung.folds)
+    return Checkpoint(
+        stand.rung.step if not first else 0, first, stand.rung.seconds, fit.save(), *stand.best
+    ).pack()
 
 
 def _pack(raw: Array) -> bytes:

@@ -176,6 +176,29 @@ class ModelContract:
         fit.advance(12)
         np.testing.assert_allclose(fit.predict_watched(), self.fit(12).predict_watched(), rtol=0, atol=1e-9)
 
+    def test_it_goes_on_elsewhere_from_where_it_was_saved(self):
+        frame, y = make_frame()
+        watched, fit = frame.slice(0, 80), self.fit(5)
+        binned = self.model.bin(frame, y, self.small, SETTINGS)
+        other = self.model.restore(fit.save(), (binned, frame), self.small, SETTINGS, watched)
+        assert other.rounds == 5
+        straight = self.fit(12)
+        for one in (other, straight):
+            one.advance(12)
+        np.testing.assert_allclose(other.predict_watched(), straight.predict_watched(), rtol=1e-6, atol=1e-9)
+        loaded = self.model.load(other.dump(), LEVELS)(watched)
+        np.testing.assert_allclose(loaded, straight.predict_watched(), rtol=1e-6, atol=1e-6)
+
+    def test_what_earlier_rounds_said_can_be_asked_later(self):
+        fit = self.fit(9)
+        for rounds in (1, 4):
+            said = self.fit(rounds).predict_watched()
+            np.testing.assert_allclose(fit.predict_watched(rounds), said, rtol=1e-6, atol=1e-6)
+        fit.advance(12)
+        np.testing.assert_allclose(
+            fit.predict_watched(), self.fit(12).predict_watched(), rtol=1e-6, atol=1e-6
+        )
+
     def test_threads_change_nothing(self):
         two = self.fit((4, 12), self.sampled, replace(SETTINGS, threads=2))
         one = self.fit((4, 12), self.sampled)

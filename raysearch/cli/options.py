@@ -247,6 +247,14 @@ PLACE_FLAGS = (
         _WHERE,
         parse_duration,
     ),
+    Flag(
+        "--checkpoint-after",
+        "compute.checkpoint_after_s",
+        str,
+        "Keep how far a trial has come at the next rung after so long (default 1m)",
+        _WHERE,
+        parse_duration,
+    ),
     Flag("--engine", "compute.engine", str, "ray, or inline: one by one without Ray (default ray)", _WHERE),
 )
 RECORD_FLAGS = (

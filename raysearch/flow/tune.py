@@ -28,6 +28,7 @@ from raysearch.flow.study import Study
 from raysearch.flow.warm import kept_start, look_back, plain_start, warm_start
 from raysearch.logs import chatter_to
 from raysearch.space import SearchSpace, load_space, parse_space
+from raysearch.study.checkpoints import Checkpoints
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor, Watcher
 from raysearch.study.home import Home
@@ -286,8 +287,14 @@ def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Condu
         candidates=1 if search.ensemble == 1 and bound is None else _CANDIDATES_A_MEMBER * search.ensemble,
         members=search.ensemble,
         last_words_s=job.clock.last_words_s,
+        checkpoint_after_s=job.config.compute.checkpoint_after_s,
     )
-    return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers)
+    return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers, _checkpoints(job))
+
+
+def _checkpoints(job: Job) -> Checkpoints:
+    name = job.about.name
+    return Checkpoints(job.paths.checkpoints, lambda file: job.home.push(name, file), job.home.remove)
 
 
 def _begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None) -> SearchBegins:

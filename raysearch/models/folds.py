@@ -28,16 +28,19 @@ class FoldFit:
         for fit in self._fits:
             fit.advance(rounds)
 
-    def predict_watched(self) -> Array:
-        return np.concatenate([fit.predict_watched() for fit in self._fits])
+    def predict_watched(self, rounds: int | None = None) -> Array:
+        return np.concatenate([fit.predict_watched(rounds) for fit in self._fits])
 
     def dump(self, rounds: int | None = None) -> dict[str, bytes]:
         """Return the files of all folds, each behind its fold's number; ``by_fold`` takes them apart."""
-        return {
-            f"{i:02d}.{name}": data
-            for i, fit in enumerate(self._fits)
-            for name, data in fit.dump(rounds).items()
-        }
+        return _joined([fit.dump(rounds) for fit in self._fits])
+
+    def save(self) -> dict[str, bytes]:
+        return _joined([fit.save() for fit in self._fits])
+
+
+def _joined(folds: Sequence[Mapping[str, bytes]]) -> dict[str, bytes]:
+    return {f"{i:02d}.{name}": data for i, files in enumerate(folds) for name, data in files.items()}
 
 
 class AheadFit:
@@ -61,13 +64,17 @@ class AheadFit:
         self._fit.advance(max(rounds, self._fit.rounds))
         self.rounds = rounds
 
-    def predict_watched(self) -> Array:
-        if self.rounds == self._fit.rounds:
-            self._said[self.rounds] = self._fit.predict_watched()
-        return self._said[self.rounds].copy()
+    def predict_watched(self, rounds: int | None = None) -> Array:
+        asked = self.rounds if rounds is None else rounds
+        if asked == self._fit.rounds or asked not in self._said:  # not: it went on from where it was saved
+            self._said[asked] = self._fit.predict_watched(asked)
+        return self._said[asked].copy()
 
     def dump(self, rounds: int | None = None) -> dict[str, bytes]:
         return self._fit.dump(self.rounds if rounds is None else rounds)
+
+    def save(self) -> dict[str, bytes]:
+        return self._fit.save()
 
 
 def by_fold(files: Mapping[str, bytes], folds: int) -> list[dict[str, bytes]]:

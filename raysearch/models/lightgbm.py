@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import lightgbm as lgb
 import numpy as np
+from lightgbm.basic import _LIB, _safe_call
 
 from raysearch.metrics import Array
 from raysearch.models.protocol import MEAN_ROUNDS, SMALL_LEAVES, FitSettings, Frame, Known
@@ -18,6 +20,7 @@ from raysearch.models.tunables import CAT_SMOOTH, OWN, TUNABLE, adds_up
 _BINNING = TUNABLE["lightgbm"].binning
 _ROUNDS = TUNABLE["lightgbm"].rounds
 _FILE = "level_{:03d}.txt"
+_TREES = "trees.json"
 _MOST_CELLS = 2_000_000  # of watched rows, of which a copy costs little: predicting them takes a quarter less
 _SMALL_ROWS = 30_000  # below, histograms by row are the faster ones
 _CAREFUL_ROWS = 300.0  # of a category, below which a careful mean does not tell it apart
@@ -76,13 +79,34 @@ def _quiet_thread() -> None:
     lgb.Dataset(np.zeros((2, 1)), params={"verbosity": -1}).construct()
 
 
+def _continued(
+    params: dict[str, Any], binned: lgb.Dataset, earlier: lgb.Booster, frame: Frame
+) -> lgb.Booster:
+    """Return a booster that goes on where ``earlier`` ended.
+
+    The library's own way (``init_model``) needs the rows as they were before, inside of the dataset.
+    """
+    binned.set_init_score(earlier.predict(frame.features, num_threads=params["num_threads"]))
+    try:
+        booster = lgb.Booster(params, binned)
+    finally:
+        binned.set_field("init_score", None)  # other trials share the dataset; set_init_score would keep it
+    _safe_call(_LIB.LGBM_BoosterMerge(booster._handle, earlier._handle))
+    return booster
+
+
 class _Fit:
     def __init__(
-        self, binned: lgb.Dataset, params: Mapping[str, Any], settings: FitSettings, watched: Frame
+        self,
+        binned: lgb.Dataset,
+        params: Mapping[str, Any],
+        settings: FitSettings,
+        watched: Frame,
+        saved: tuple[Mapping[str, bytes], Frame] | None = None,
     ) -> None:
         own = {name: value for name, value in params.items() if name not in (_ROUNDS, *OWN)}
         shared = {**_base_params(settings, binned.num_data()), **own, **_constraints(settings)}
-        self._boosters = [lgb.Booster({**shared, "alpha": level}, binned) for level in settings.levels]
+        of_levels = [{**shared, "alpha": level} for level in settings.levels]
         self._gradients = [
             _pinball_gradient(level) if settings.monotone else None for level in settings.levels
         ]
@@ -91,9 +115,19 @@ class _Fit:
         self._sums: Array = np.zeros((watched.rows, len(settings.levels)))
         self._predicted = [0] * len(settings.levels)
         self._trees: list[list[int]] = [[0] for _ in settings.levels]  # by rounds: one can be without a split
+        if saved is None:
+            self._boosters = [lgb.Booster(one, binned) for one in of_levels]
+        else:
+            files, frame = saved
+            earlier = [lgb.Booster(model_str=files[_FILE.format(i)].decode()) for i in range(len(of_levels))]
+            self._boosters = [
+                _continued(one, binned, booster, frame)
+                for one, booster in zip(of_levels, earlier, strict=True)
+            ]
+            self._trees = json.loads(files[_TREES])
         self._threads = settings.threads
         self.additive = adds_up(params)
-        self.rounds = 0
+        self.rounds = len(self._trees[0]) - 1
 
     def advance(self, rounds: int) -> None:
         def train(booster: lgb.Booster, gradient: Any, trees: list[int]) -> None:
@@ -111,9 +145,11 @@ class _Fit:
                 list(pool.map(train, self._boosters, self._gradients, self._trees))
         self.rounds = rounds
 
-    def predict_watched(self) -> Array:
+    def predict_watched(self, rounds: int | None = None) -> Array:
         if not len(self._sums):
             return self._sums.copy()
+        if rounds not in (None, self.rounds):
+            return np.column_stack([self._predict_first(rounds, i) for i in range(len(self._boosters))])
         if not self.additive:
             return np.column_stack([self._predict(b, 0, -1) for b in self._boosters])
         for i, booster in enumerate(self._boosters):
@@ -122,6 +158,10 @@ class _Fit:
                 self._sums[:, i] += self._predict(booster, self._predicted[i], done - self._predicted[i])
                 self._predicted[i] = done
         return self._sums.copy()
+
+    def _predict_first(self, rounds: int | None, i: int) -> Array:
+        count = self._trees[i][rounds or 0]  # the library takes 0 trees for all
+        return self._predict(self._boosters[i], 0, count) if count else np.zeros(len(self._sums))
 
     def _predict(self, booster: lgb.Booster, start: int, count: int) -> Array:
         values = booster.predict(
@@ -135,6 +175,9 @@ class _Fit:
             _FILE.format(i): booster.model_to_string(num_iteration=trees[kept] or -1).encode()
             for i, (booster, trees) in enumerate(zip(self._boosters, self._trees, strict=True))
         }
+
+    def save(self) -> dict[str, bytes]:
+        return {**self.dump(), _TREES: json.dumps(self._trees).encode()}
 
 
 def _dataset(
@@ -185,6 +228,17 @@ class LightGBM:
         self, binned: lgb.Dataset, params: Mapping[str, Any], settings: FitSettings, watched: Frame
     ) -> _Fit:
         return _Fit(binned, params, settings, watched)
+
+    def restore(
+        self,
+        saved: Mapping[str, bytes],
+        rows: tuple[lgb.Dataset, Frame],
+        params: Mapping[str, Any],
+        settings: FitSettings,
+        watched: Frame,
+    ) -> _Fit:
+        binned, frame = rows
+        return _Fit(binned, params, settings, watched, (saved, frame))
 
     def together(self, parts: Sequence[Mapping[str, bytes]]) -> dict[str, bytes]:
         return {_FILE.format(i): content for i, part in enumerate(parts) for content in part.values()}

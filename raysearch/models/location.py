@@ -190,11 +190,15 @@ class LocatedFit:
     def advance(self, rounds: int) -> None:
         self._fit.advance(rounds)
 
-    def predict_watched(self) -> Array:
-        return self._fit.predict_watched() + self._location.watched[:, None]
+    def predict_watched(self, rounds: int | None = None) -> Array:
+        return self._fit.predict_watched(rounds) + self._location.watched[:, None]
 
     def dump(self, rounds: int | None = None) -> dict[str, bytes]:
         return {**self._fit.dump(rounds), **self._location.files}
+
+    def save(self) -> dict[str, bytes]:
+        """Return what the boosters need; the location is learnt again, and the same."""
+        return self._fit.save()
 
 
 def load_located(

@@ -111,11 +111,14 @@ class Fit(Protocol):
     def advance(self, rounds: int) -> None:
         """Train until ``rounds`` boosting rounds are done."""
 
-    def predict_watched(self) -> Array:
-        """Return quantiles of the watched frame, [rows, levels], not put in order."""
+    def predict_watched(self, rounds: int | None = None) -> Array:
+        """Return quantiles of the watched frame after ``rounds``, [rows, levels], not put in order."""
 
     def dump(self, rounds: int | None = None) -> dict[str, bytes]:
         """Return the boosters in the library's own format, by file name; of their first ``rounds`` rounds."""
+
+    def save(self) -> dict[str, bytes]:
+        """Return what ``restore`` needs to go on from here elsewhere, by file name."""
 
 
 # Of a mean, by whether its trees are small: rounds at most, and rounds without gain after which it ends.
@@ -164,6 +167,20 @@ class QuantileModel(Protocol):
 
     def start(self, binned: Any, params: Mapping[str, Any], settings: FitSettings, watched: Frame) -> Fit:
         """Begin a training on binned data; ``watched`` are the rows that it will be scored on."""
+
+    def restore(
+        self,
+        saved: Mapping[str, bytes],
+        rows: tuple[Any, Frame],
+        params: Mapping[str, Any],
+        settings: FitSettings,
+        watched: Frame,
+    ) -> Fit:
+        """Return a training that goes on where another one, of the same rows and parameters, was saved.
+
+        Args:
+            rows: the training rows, binned and as they were before.
+        """
 
     def together(self, parts: Sequence[Mapping[str, bytes]]) -> dict[str, bytes]:
         """Return the files of one model from those that fits of its levels, in their order, have dumped."""

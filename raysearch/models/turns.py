@@ -44,10 +44,18 @@ class FitInTurns:
         self._raw, self._files = np.column_stack(said), self._model.together(files)
         self.rounds = rounds
 
-    def predict_watched(self) -> Array:
+    def predict_watched(self, rounds: int | None = None) -> Array:
+        self._refuse_others(rounds)
         return self._raw.copy()
 
     def dump(self, rounds: int | None = None) -> dict[str, bytes]:
+        self._refuse_others(rounds)
+        return dict(self._files)
+
+    def save(self) -> dict[str, bytes]:
+        """Return nothing: the next rung trains them from their first round on anyway."""
+        return {}
+
+    def _refuse_others(self, rounds: int | None) -> None:
         if rounds not in (None, self.rounds):
             raise ValueError(f"boosters of {self.rounds} rounds are kept, not of {rounds}")
-        return dict(self._files)

@@ -27,7 +27,12 @@ class _Fit:
     additive = True
 
     def __init__(
-        self, binned: xgb.QuantileDMatrix, params: Mapping[str, Any], settings: FitSettings, watched: Frame
+        self,
+        binned: xgb.QuantileDMatrix,
+        params: Mapping[str, Any],
+        settings: FitSettings,
+        watched: Frame,
+        saved: Mapping[str, bytes] | None = None,
     ) -> None:
         own = {k: v for k, v in params.items() if k not in (_ROUNDS, *OWN)}
         self._train = binned
@@ -54,24 +59,29 @@ class _Fit:
             },
             # Known matrices keep their predictions, so that a rung adds only its own trees.
             cache=[self._train, self._watched],
+            model_file=bytearray(saved[_FILE]) if saved else None,
         )
         self._shape = (watched.rows, len(settings.levels))
-        self.rounds = 0
+        self.rounds = int(self._booster.num_boosted_rounds()) if saved else 0
 
     def advance(self, rounds: int) -> None:
         for done in range(self.rounds, rounds):
             self._booster.update(self._train, done)
         self.rounds = rounds
 
-    def predict_watched(self) -> Array:
+    def predict_watched(self, rounds: int | None = None) -> Array:
         if not self._shape[0]:
             return np.empty(self._shape)
-        values = np.asarray(self._booster.predict(self._watched), dtype=np.float64)
+        first = (0, 0 if rounds in (None, self.rounds) else rounds)  # up to 0: all
+        values = np.asarray(self._booster.predict(self._watched, iteration_range=first), dtype=np.float64)
         return values.reshape(self._shape)
 
     def dump(self, rounds: int | None = None) -> dict[str, bytes]:
         kept = self._booster if rounds is None or rounds == self.rounds else self._booster[:rounds]
         return {_FILE: bytes(kept.save_raw("ubj"))}
+
+    def save(self) -> dict[str, bytes]:
+        return self.dump()
 
 
 class XGBoost:
@@ -112,6 +122,16 @@ class XGBoost:
         self, binned: xgb.QuantileDMatrix, params: Mapping[str, Any], settings: FitSettings, watched: Frame
     ) -> _Fit:
         return _Fit(binned, params, settings, watched)
+
+    def restore(
+        self,
+        saved: Mapping[str, bytes],
+        rows: tuple[xgb.QuantileDMatrix, Frame],
+        params: Mapping[str, Any],
+        settings: FitSettings,
+        watched: Frame,
+    ) -> _Fit:
+        return _Fit(rows[0], params, settings, watched, saved)
 
     def together(self, parts: Sequence[Mapping[str, bytes]]) -> dict[str, bytes]:
         (files,) = parts

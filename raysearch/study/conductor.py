@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
@@ -13,11 +13,12 @@ import optuna
 from raysearch.models import TUNABLE, adds_up
 from raysearch.records import Rung, TrialResult
 from raysearch.stopwatch import Stopwatch
+from raysearch.study.checkpoints import Checkpoints
 from raysearch.study.kept import Files, KeptModels
 from raysearch.study.leaders import kind_of
 from raysearch.study.ledger import Ledger, Proposal
 from raysearch.study.limits import Limits, TimeLeft
-from raysearch.study.pruning import Peers, milestones
+from raysearch.study.pruning import Rungs
 from raysearch.study.tally import Tally
 from raysearch.trial import TrialSpec, rungs_for
 
@@ -39,30 +40,38 @@ class Conductor:
     """Decides whether more trials are wanted and which are stopped, and writes down how each one ended."""
 
     def __init__(
-        self, ledger: Ledger, limits: Limits, kept: KeptModels, watchers: tuple[Watcher, ...] = ()
+        self,
+        ledger: Ledger,
+        limits: Limits,
+        kept: KeptModels,
+        watchers: tuple[Watcher, ...] = (),
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._ledger = ledger
         self._kept = kept
+        self._checkpoints = checkpoints
         self._limits = limits
         self._watchers = watchers
-        self._milestones = milestones(limits.max_rounds)
         self.watch = Stopwatch(time.thread_time)  # the driver's own work during the search
         self.spent: dict[str, float] = {}  # the workers' seconds in trials of this run, by part
         self.first_fold = False  # whether trials are scored on their first fold alone before the others
         self.ended_now = 0  # trials of this run
         self._running: dict[str, Proposal] = {}
         self._history: dict[str, list[Rung]] = {}
-        self._seen: defaultdict[int, Peers] = defaultdict(Peers)
+        self._rungs = Rungs(limits.scheduler, limits.max_rounds)
         self._stopping: dict[str, str] = {}  # told to stop, with the failure's reason where it is one
         self._losses: Counter[str] = Counter()
         self._waiting: set[str] = set()  # lost their worker, not yet tried again
         self._interrupted = self._timed_out = False
+        self._unsaved = ""  # why it could not be written how far a trial had come
         self._time = TimeLeft(limits)
         self._tally = Tally(limits)
         for result in ledger.results:
             self._tally.add(result)
+            if checkpoints:
+                checkpoints.drop(result.key)  # a kill can come between a trial's end and that
             for rung in result.history:
-                self._seen[rung.stage].add(result.key, rung.score)
+                self._rungs.add(result.key, rung)
         self._tally.go_on()
 
     # -- what an engine asks ---------------------------------------------------------------------------------
@@ -118,33 +127,61 @@ class Conductor:
     # -- what an engine tells --------------------------------------------------------------------------------
 
     def start(self, trial: optuna.Trial, params: Mapping[str, Any]) -> TrialSpec:
-        """Take a trial that the sampler has filled in; return what a worker needs to run it."""
+        """Take a trial that the sampler has filled in; return what a worker needs to run it.
+
+        ``started`` follows when it is written down: a record of what the ledger does not know stays for ever.
+        """
         proposal = self._ledger.accept(trial, params)
         self._running[proposal.key] = proposal
-        self._history.setdefault(proposal.key, [])
-        if proposal.key in self._waiting:
-            self._waiting.remove(proposal.key)  # the watchers never saw it end
-        else:
-            for watcher in self._watchers:
-                watcher.trial_started(proposal.number, proposal.key, proposal.model, proposal.params)
+        begun = self._begun(proposal.key)
         rounds = TUNABLE[proposal.model].rounds_of(proposal.fit_params)
         first_fold = self.first_fold and self._tally.agreement.holds and not proposal.default
         first_fold = first_fold and adds_up(proposal.fit_params)
+        first_fold |= any(rung.folds for rung in self._history[proposal.key])  # as it began
         return TrialSpec(
             proposal.number,
             proposal.key,
             proposal.model,
             proposal.fit_params,
-            rungs_for(rounds, () if first_fold else self._milestones),
+            rungs_for(rounds, () if first_fold else self._rungs.milestones),
             self._tally.leaders.bar(kind_of(proposal.model, proposal.params)),
             proposal.default,
             self._time.promise(proposal.key, self.leading, self.default),
             time.time(),
             first_fold,
+            self._limits.checkpoint_after_s if self._checkpoints else math.inf,
+            begun,
         )
 
-    def reached(self, key: str, rung: Rung) -> bool:
-        """Note the score at a rung; return whether the trial goes on. Defaults are never stopped."""
+    def started(self, key: str) -> None:
+        """Tell the watchers of a trial that has been written down."""
+        if key in self._waiting:
+            self._waiting.remove(key)  # they never saw it end
+            return
+        proposal = self._running[key]
+        for watcher in self._watchers:
+            watcher.trial_started(proposal.number, proposal.key, proposal.model, proposal.params)
+
+    def _begun(self, key: str) -> bytes:
+        """Return how far a trial had come that is tried again, and know the rungs that it has reached."""
+        begun = self._checkpoints.get(key) if self._checkpoints else None
+        history = self._history.setdefault(key, list(begun.history) if begun else [])
+        for rung in history:
+            self._rungs.add(key, rung)
+        return begun.trial if begun else b""
+
+    def reached(self, key: str, rung: Rung, saved: bytes = b"") -> bool:
+        """Note the score at a rung; return whether the trial goes on. Defaults are never stopped.
+
+        Args:
+            saved: what is needed to go on from there, where that is worth it.
+        """
+        goes_on = self._goes_on(key, rung)
+        if goes_on and saved and self._checkpoints:
+            self._unsaved = self._checkpoints.put(key, saved, self._history[key]) or self._unsaved
+        return goes_on
+
+    def _goes_on(self, key: str, rung: Rung) -> bool:
         proposal, history = self._running[key], self._history[key]
         if any(earlier.stage == rung.stage for earlier in history):
             return key not in self._stopping  # tried again after a fault: known already
@@ -153,13 +190,8 @@ class Conductor:
             return False
         history.append(rung)
         self._ledger.report(proposal.number, rung)
-        peers, first_fold = self._seen[rung.stage], bool(rung.folds)
-        stop = (
-            not proposal.default
-            and (first_fold or rung.step in self._milestones)
-            and peers.stop(self._limits.scheduler, rung.score, first_fold=first_fold)
-        )
-        peers.add(key, rung.score)
+        stop = not proposal.default and self._rungs.stop(rung)
+        self._rungs.add(key, rung)
         if stop:
             self._stopping[key] = ""
         return not stop
@@ -179,7 +211,7 @@ class Conductor:
         new = not any(earlier.stage == rung.stage for earlier in history)
         if new:
             history.append(rung)
-            self._seen[rung.stage].add(key, rung.score)
+            self._rungs.add(key, rung)
         self._end(proposal, "cut" if cut else "finished", rung, report=new)
 
     def stopped(self, key: str) -> None:
@@ -247,13 +279,16 @@ class Conductor:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of the result should know of the search."""
-        if self._tally.agreement.holds:
-            return ()
-        told = f"(rank correlation {self._tally.agreement.rank_correlation:.2f})"
-        return (
-            "Trials were no longer stopped by their first fold: it ranked those that finished otherwise than "
-            f"all folds do {told}.",
-        )
+        notes = []
+        if not self._tally.agreement.holds:
+            told = f"(rank correlation {self._tally.agreement.rank_correlation:.2f})"
+            notes.append(
+                "Trials were no longer stopped by their first fold: it ranked those that finished otherwise "
+                f"than all folds do {told}."
+            )
+        if self._unsaved:
+            notes.append(f"How far trials had come could not always be written down: {self._unsaved}.")
+        return tuple(notes)
 
     @property
     def running(self) -> int:
@@ -311,6 +346,8 @@ class Conductor:
             if rung and report:
                 self._ledger.report(proposal.number, rung)
             self._ledger.tell(result)
+        if self._checkpoints:
+            self._checkpoints.drop(proposal.key)
         self.ended_now += 1
         for part, seconds in (last.spent if last else {}).items():
             self.spent[part] = self.spent.get(part, 0.0) + seconds

@@ -199,6 +199,8 @@ class Home:
                     destination_filesystem=files,
                 )
         except RaysearchError as error:
+            if only is not None:
+                raise
             raise StudyError(f"{error}; the study's files are kept in {self._keep_scratch(name)}") from error
 
     def remove(self, file: Path) -> None:

@@ -36,6 +36,7 @@ def run_inline(
             with ledger.together(), conductor.watch.part("proposals"):
                 trial = ledger.ask()
                 spec = conductor.start(trial, space.suggest(trial))
+            conductor.started(spec.key)
             with conductor.watch.part(TRIALS):
                 _run_one(conductor, spec, bench, timeout_s)
     finally:
@@ -53,7 +54,7 @@ def _run_one(conductor: Conductor, spec: TrialSpec, bench: Bench, timeout_s: flo
             conductor.failed(spec.key, report.failure)
         elif report.final:
             conductor.finished(spec.key, report.rung, report.files, cut=report.cut)
-        elif not conductor.reached(spec.key, report.rung):
+        elif not conductor.reached(spec.key, report.rung, report.saved):
             conductor.stopped(spec.key)
             return
         if conductor.halted or report.final or report.rung is None:

@@ -30,6 +30,7 @@ class Limits:
         last_words_s: kept before the deadline for trials that are cut to be scored, and to send their models;
             ``_HEARD_S`` more for each that runs.
         pick: how the best trial is chosen where there are several objectives; None: there is one.
+        checkpoint_after_s: seconds of training after which a trial's next rung is kept, to go on from.
     """
 
     trials: int | None
@@ -40,6 +41,7 @@ class Limits:
     refit_scale: float = 0.0
     refit_most_s: float = math.inf
     pick: Pick | None = None
+    checkpoint_after_s: float = math.inf
     candidates: int = 1
     members: int = 1
     last_words_s: float = 0.0

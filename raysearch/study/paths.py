@@ -42,6 +42,11 @@ class StudyPaths:
         return self.root / "kept"
 
     @property
+    def checkpoints(self) -> Path:
+        """How far long trials that run have come."""
+        return self.root / "checkpoints"
+
+    @property
     def artifacts(self) -> Path:
         """What is also kept with the parent run: report, plots, leaderboard."""
         return self.root / "report"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+
+from raysearch.records import Rung
 
 _ETA = 2  # of the trials that reach a rung, the better 1/_ETA go on
 _ETA_FIRST_FOLD = 3  # of those whose first fold has ended: its ranking is nearly that of all folds
@@ -41,6 +44,30 @@ class Peers:
     def stop(self, scheduler: str, score: float, *, first_fold: bool = False) -> bool:
         """Tell whether another trial with ``score`` stops here; see ``should_stop``."""
         return should_stop(scheduler, score, self._rising, _ETA_FIRST_FOLD if first_fold else _ETA)
+
+
+class Rungs:
+    """Where trials report, and which of them stop there.
+
+    Attributes:
+        milestones: boosting rounds at which trials are compared, beside the end of the first fold.
+    """
+
+    def __init__(self, scheduler: str, max_rounds: int) -> None:
+        self._scheduler = scheduler
+        self.milestones = milestones(max_rounds)
+        self._peers: defaultdict[int, Peers] = defaultdict(Peers)
+
+    def add(self, key: str, rung: Rung) -> None:
+        """Take in a trial's score at a rung."""
+        self._peers[rung.stage].add(key, rung.score)
+
+    def stop(self, rung: Rung) -> bool:
+        """Tell whether a trial that has not been added yet stops at a rung."""
+        first_fold = bool(rung.folds)
+        if not first_fold and rung.step not in self.milestones:
+            return False
+        return self._peers[rung.stage].stop(self._scheduler, rung.score, first_fold=first_fold)
 
 
 class Agreement:

@@ -7,6 +7,7 @@ import functools
 import tempfile
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +28,17 @@ from raysearch.study.guard import Fault, process_left_alone
 from raysearch.study.ledger import Ledger
 from raysearch.study.loss import last_line, losses_survived
 from raysearch.study.tune_hooks import GentleHaltError, Halt, Local, RungScheduler, Steps
-from raysearch.study.worker import JOB, REPORT, SCORE, SPEC, SharedJob, TrialWorker, environment_left
+from raysearch.study.worker import (
+    BEGUN,
+    JOB,
+    REPORT,
+    SCORE,
+    SPEC,
+    Shared,
+    TrialWorker,
+    environment_left,
+    shared_begun,
+)
 from raysearch.trial import TrialSpec
 
 _MOST_AT_ONCE = 10_000
@@ -45,7 +56,7 @@ class _LedgerSearch(Local, OptunaSearch):  # type: ignore[misc]
         conductor: Conductor,
         space: SearchSpace,
         ledger: Ledger,
-        job: SharedJob,
+        job: Shared,
         fault: Fault,
         gauges: Gauges,
     ) -> None:
@@ -77,8 +88,9 @@ class _LedgerSearch(Local, OptunaSearch):  # type: ignore[misc]
             with self._ledger.together():
                 params = super().suggest(trial_id)
                 spec = self._conductor.start(self._ot_trials.pop(trial_id), params)
+            self._conductor.started(spec.key)
             self.keys[trial_id] = spec.key
-            return {SPEC: spec, JOB: self._job}
+            return {SPEC: replace(spec, begun=b""), JOB: self._job, BEGUN: shared_begun(spec.begun)}
         return Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -133,10 +145,10 @@ def run_on_ray(
 
 
 @contextlib.contextmanager
-def _shared(job: tuple[pa.Table, Recipe], share: str, slots: int) -> Iterator[SharedJob]:
+def _shared(job: tuple[pa.Table, Recipe], share: str, slots: int) -> Iterator[Shared]:
     """Put what all workers need into the object store, once."""
     own = "" if share or slots < 2 else uuid.uuid4().hex
-    shared = SharedJob(share or own)
+    shared = Shared(share or own)
     shared.ref = ray.put(job)
     try:
         yield shared
@@ -146,7 +158,7 @@ def _shared(job: tuple[pa.Table, Recipe], share: str, slots: int) -> Iterator[Sh
 
 def _run_until_done(
     conductor: Conductor,
-    study: tuple[Ledger, SearchSpace, SharedJob],
+    study: tuple[Ledger, SearchSpace, Shared],
     place: tuple[Cluster, ComputeConfig],
 ) -> None:
     ledger, space, shared = study

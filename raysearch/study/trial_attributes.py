@@ -24,7 +24,7 @@ def attributes_of(result: TrialResult) -> dict[str, Any]:
     """Return what is written of a trial when it has ended, beside what was when it began."""
     return {
         "metrics": dict(result.metrics),
-        "history": [_written(rung) for rung in result.history],
+        "history": [written_rung(rung) for rung in result.history],
         "objectives": dict(result.objectives),
         "rounds": result.rounds,
         "reason": result.reason,
@@ -38,7 +38,7 @@ def attributes_of(result: TrialResult) -> dict[str, Any]:
 def to_result(trial: FrozenTrial) -> TrialResult:
     """Return an ended trial of Optuna's as our own."""
     about = trial.user_attrs.get(ATTRIBUTE, {})
-    history = tuple(_read(entry) for entry in about.get("history", ()))
+    history = tuple(read_rung(entry) for entry in about.get("history", ()))
     cut = about.get("cut", False) and trial.state in (TrialState.PRUNED, TrialState.FAIL)
     state = "cut" if cut else _NAMES[trial.state]
     # Optuna has none of a pruned trial with several objectives, and of others that of the last step.
@@ -64,10 +64,12 @@ def to_result(trial: FrozenTrial) -> TrialResult:
     )
 
 
-def _written(rung: Rung) -> list[Any]:
+def written_rung(rung: Rung) -> list[Any]:
+    """Return a rung as plain values."""
     entry = [rung.step, rung.score, dict(rung.metrics), dict(rung.objectives), round(rung.seconds, 6)]
     return [*entry, rung.folds] if rung.folds else entry
 
 
-def _read(entry: Sequence[Any]) -> Rung:
+def read_rung(entry: Sequence[Any]) -> Rung:
+    """Return the rung that ``written_rung`` made plain values of."""
     return replace(Rung(*entry[:5]), folds=entry[5] if len(entry) > 5 else 0)

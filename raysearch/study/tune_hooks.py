@@ -71,7 +71,8 @@ class RungScheduler(Local, FIFOScheduler):  # type: ignore[misc]
     ) -> str:
         self._worked = True
         with self._fault.noted(), self._conductor.watch.part("ledger"):
-            if self._conductor.reached(self._search.keys[trial.trial_id], result[REPORT].rung):
+            report = result[REPORT]
+            if self._conductor.reached(self._search.keys[trial.trial_id], report.rung, report.saved):
                 return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)
 

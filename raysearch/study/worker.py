@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -17,7 +18,7 @@ from raysearch.models import get_model
 from raysearch.node_share import NodeShare
 from raysearch.trial import Report, TrialSpec, reports
 
-SCORE, REPORT, SPEC, JOB = "score", "report", "spec", "job"
+SCORE, REPORT, SPEC, JOB, BEGUN = "score", "report", "spec", "job", "begun"
 _LONGEST_START_S = 60.0  # of a worker: what clocks that differ may make of it
 
 
@@ -34,18 +35,27 @@ def _without(module: str) -> Iterator[None]:
         del sys.modules[module]
 
 
-class SharedJob(str):
-    """The reference to the shared table and its recipe to a worker; a mere text to the files of Tune.
+class Shared(str):
+    """A reference to what a worker needs, as to the table and its recipe; a mere text to the files of Tune.
 
-    The text is what the workers of a node share their things under; empty: they do not.
+    The table's text is what the workers of a node share their things under; empty: they do not.
 
     A reference that is pickled into a file, or with a class, stays in the object store until the driver ends.
     """
 
     ref: Any
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> SharedJob:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Shared:
         return self
+
+
+def shared_begun(begun: bytes) -> Shared | None:
+    """Return a reference to how far a trial has come; None where it begins anew."""
+    if not begun:
+        return None
+    shared = Shared()
+    shared.ref = ray.put(begun)
+    return shared
 
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
@@ -67,7 +77,10 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         # A trial is sent the seconds that it has, not a moment of the driver's clock: hosts' clocks differ.
         waited, self._waited_s = self._waited_s, None
         since_s = time.monotonic() - (self._waited(new_config[SPEC]) if waited is None else waited)
-        self._reports: Iterator[Report] = reports(new_config[SPEC], self._bench, since_s=since_s)
+        spec, begun = new_config[SPEC], new_config[BEGUN]
+        if begun is not None:
+            spec = replace(spec, begun=ray.get(begun.ref))
+        self._reports: Iterator[Report] = reports(spec, self._bench, since_s=since_s)
         return True
 
     def _waited(self, spec: TrialSpec) -> float:

@@ -47,8 +47,8 @@ def test_trials_that_run_are_told_with_their_progress(study, table, monkeypatch)
 
     reached, seen = Conductor.reached, []
 
-    def looking(self, key, rung):
-        goes_on = reached(self, key, rung)
+    def looking(self, key, rung, saved):
+        goes_on = reached(self, key, rung, saved)
         seen.append(StatusReader("s").read())
         return goes_on
 

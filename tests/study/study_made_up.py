@@ -104,7 +104,9 @@ def begin(
 def propose(study: Any) -> TrialSpec:
     """Open the next trial of a study, as an engine does."""
     trial = study.ledger.ask()
-    return study.conductor.start(trial, study.space.suggest(trial))
+    spec = study.conductor.start(trial, study.space.suggest(trial))
+    study.conductor.started(spec.key)
+    return spec
 
 
 def rung(step: int, score: float) -> Rung:

@@ -30,6 +30,7 @@ def acting(monkeypatch, place, before=None, after=None):
     class TrialWorker(base):
         def reset_config(self, new_config):
             self.spec, self.count = new_config["spec"], 0
+            self.goes_on = new_config["begun"] is not None
             return super().reset_config(new_config)
 
         def step(self):

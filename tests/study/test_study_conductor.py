@@ -242,7 +242,8 @@ def test_a_resumed_conductor_knows_what_the_first_one_knew(tmp_path):
     assert same(resumed.conductor.best, study.conductor.best)
     assert same(resumed.conductor.default, study.conductor.default)
     scores = [
-        {step: peers._by_key for step, peers in one.conductor._seen.items()} for one in (resumed, study)
+        {step: peers._by_key for step, peers in one.conductor._rungs._peers.items()}
+        for one in (resumed, study)
     ]
     assert scores[0] == scores[1] != {}
 

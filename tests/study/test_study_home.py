@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from raysearch.config import StudyConfig
 from raysearch.errors import RaysearchError, StudyError
+from raysearch.study.checkpoints import Checkpoints
 from raysearch.study.home import Home
 from raysearch.study.paths import StudyPaths
 
@@ -252,6 +253,24 @@ def test_a_home_at_an_address_is_pushed_pulled_and_listed(bucket):
     there.discard("a")
     there.discard("a1")
     assert Home(bucket).names() == []
+
+
+@pytest.mark.slow
+def test_how_far_a_trial_has_come_is_found_on_another_machine(bucket):
+    def checkpoints(home):
+        return Checkpoints(home.paths("a").checkpoints, lambda file: home.push("a", file), home.remove)
+
+    here = Home(bucket)
+    here.create(asked(bucket, "a"), ABOUT, "x")
+    assert checkpoints(here).put("k", b"so far", ()) == ""
+    there = Home(bucket)
+    there.read("a")
+    found = checkpoints(there)
+    assert found.get("k").trial == b"so far"
+    found.drop("k")
+    third = Home(bucket)
+    third.read("a")
+    assert checkpoints(third).get("k") is None
 
 
 @pytest.mark.slow

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
 from optuna.trial import TrialState
 from study_made_up import begin, by_rate, limits, made_up_reports, same, small_job, small_space
 
+from raysearch.errors import StudyError
 from raysearch.models import get_model
 from raysearch.study import inline
 from raysearch.study.inline import run_inline
@@ -193,3 +195,21 @@ def test_a_model_travels_only_with_trials_that_are_worth_it(tmp_path, monkeypatc
     study = begin(tmp_path, limits(3))
     run(study)
     assert sent == [True, False, False]
+
+
+def test_a_trial_that_could_not_be_written_down_is_told_to_nobody(tmp_path, monkeypatch):
+    study = begin(tmp_path, limits(3))
+    write, written = type(study.ledger).together, []
+
+    @contextlib.contextmanager
+    def full(ledger):
+        with write(ledger):
+            yield
+            written.append(1)
+            if len(written) == 3:  # the second trial's proposal: before it the first one's, and its end
+                raise StudyError("No space left on device")
+
+    monkeypatch.setattr(type(study.ledger), "together", full)
+    with pytest.raises(StudyError, match="No space left"):
+        run(study)
+    assert [word for word, _ in study.watcher.told if word == "started"] == ["started"]

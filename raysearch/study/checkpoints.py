@@ -1,0 +1,90 @@
+"""How far long trials have come, kept with the study: a lost node costs a trial no more than one rung."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from raysearch.records import Rung
+from raysearch.study.trial_attributes import read_rung, written_rung
+from raysearch.whole_file import write_whole_bytes
+
+_HISTORY, _TRIAL = "history.json", "trial.zip"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A trial that lost its worker.
+
+    Attributes:
+        trial: how far it had come, a packed ``Checkpoint``.
+        history: its rungs until then.
+    """
+
+    trial: bytes = field(repr=False)
+    history: tuple[Rung, ...]
+
+
+class Checkpoints:
+    """One file a trial that runs, below one directory.
+
+    Args:
+        push: copies a file of the study to where the study lives; ``remove`` takes it away, here and there.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        push: Callable[[Path], None] = lambda file: None,
+        remove: Callable[[Path], None] = lambda file: file.unlink(missing_ok=True),
+    ) -> None:
+        self._root, self._push, self._remove = root, push, remove
+        self._there = {file.stem for file in root.glob("*.zip")} if root.is_dir() else set()
+
+    def put(self, key: str, trial: bytes, history: Sequence[Rung]) -> str:
+        """Write how far a trial has come, in place of what was written before.
+
+        Returns:
+            Why it could not be written; a trial goes on without. Empty: it was.
+        """
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr(_HISTORY, json.dumps([written_rung(rung) for rung in history]))
+            archive.writestr(_TRIAL, trial)
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            write_whole_bytes(self._file(key), packed.getvalue())
+            self._there.add(key)
+            self._push(self._file(key))
+        except Exception as error:  # a full disk, a store that does not answer
+            return str(error) or type(error).__name__
+        return ""
+
+    def get(self, key: str) -> Begun | None:
+        """Return how far a trial had come; None where that is not known, or the file is damaged."""
+        if key not in self._there:
+            return None
+        try:
+            with zipfile.ZipFile(self._file(key)) as archive:
+                history = tuple(read_rung(entry) for entry in json.loads(archive.read(_HISTORY)))
+                return Begun(archive.read(_TRIAL), history)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+            return None
+
+    def drop(self, key: str) -> None:
+        """Forget a trial that has ended."""
+        if key in self._there:
+            self._there.discard(key)
+            with contextlib.suppress(Exception):
+                self._remove(self._file(key))
+            if not self._there:
+                with contextlib.suppress(OSError):
+                    self._root.rmdir()
+
+    def _file(self, key: str) -> Path:
+        return self._root / f"{key}.zip"
