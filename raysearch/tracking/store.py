@@ -71,6 +71,8 @@ def open_store(uri: str, experiment: str) -> Store:
     try:
         path = sqlite_path(uri)
         if path is not None and not path.exists():
+            for end in ("-wal", "-shm"):  # of a database that was taken away: SQLite would mix the two
+                path.with_name(path.name + end).unlink(missing_ok=True)
             _make_database(path)
         client = mlflow.MlflowClient(tracking_uri=uri)
         return Store(uri, client, _experiment_id(client, uri, experiment))

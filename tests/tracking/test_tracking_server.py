@@ -145,3 +145,23 @@ print(open_store(sys.argv[1], "shared").experiment_id)
     assert len(set(answers)) == 1
     assert {path.name for path in tmp_path.iterdir()} <= {"mlflow.db", "mlflow.db-wal", "mlflow.db-shm"}
     assert (tmp_path / "mlflow.db").read_bytes()[18] == 2  # SQLite's mark of a file in WAL mode
+
+
+def test_what_is_left_of_a_database_that_was_taken_away_is_not_mixed_with_a_new_one(tmp_path):
+    code = """
+import os, sys
+from raysearch.tracking.store import open_store
+store = open_store(sys.argv[1], sys.argv[2])
+print(*sorted(one.name for one in store.client.search_experiments()), flush=True)
+store.create_run("a run", {"a": "b"}, 0)
+os._exit(0)  # as a kill: what was written last is beside the database
+"""
+
+    def told(experiment):
+        command = [sys.executable, "-c", code, f"sqlite:///{tmp_path}/mlflow.db", experiment]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout.split()
+
+    assert told("first") == ["Default", "first"]
+    assert (tmp_path / "mlflow.db-wal").stat().st_size > 0
+    (tmp_path / "mlflow.db").unlink()
+    assert told("second") == ["Default", "second"]
