@@ -124,6 +124,7 @@ class ComputeConfig:
     max_concurrent: int | None
     engine: str
     trial_timeout_s: float | None = None
+    wait_for_nodes_s: float = 600.0
 
 
 @dataclass(frozen=True)

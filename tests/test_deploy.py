@@ -58,6 +58,40 @@ def test_kubernetes_has_a_token_and_the_version_of_the_constraints():
     assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
 
 
+def in_a_cloud():
+    """Return cluster.yaml as its comments would have it there."""
+    own, _, told = (DEPLOY.parent / "cluster.yaml").read_text().partition("# In a cloud instead")
+    _, _, block = told.partition("\n#\n")
+    lines = [line.removeprefix("#").removeprefix(" ") for line in block.splitlines()]
+    return {**yaml.safe_load(own), **yaml.safe_load("\n".join(lines))}
+
+
+def test_the_cluster_of_a_cloud_is_as_ray_wants_it_and_starts_from_none():
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    plain = prepare_config(in_a_cloud())
+    validate_config(plain)
+    kinds = plain["available_node_types"]
+    assert plain["provider"]["type"] == "aws" and "worker_ips" not in plain["provider"]
+    assert kinds[plain["head_node_type"]]["resources"] == {"CPU": 0}
+    assert (kinds["worker"]["min_workers"], kinds["worker"]["max_workers"]) == (0, 10)
+
+
+def test_the_cluster_on_kubernetes_starts_from_none_by_what_ray_reads_of_it():
+    from ray.autoscaler._private.kuberay import autoscaling_config
+
+    _, cluster = yaml.safe_load_all((DEPLOY / "kuberay.yaml").read_text())
+    cluster["metadata"]["namespace"] = "default"
+    plain = autoscaling_config._derive_autoscaling_config_from_ray_cr(cluster)
+    head, trials = plain["available_node_types"].values()
+    assert cluster["spec"]["enableInTreeAutoscaling"] is True
+    assert head["resources"]["CPU"] == 0
+    assert trials["resources"] == {"CPU": 4, "memory": 8 * 2**30}
+    assert (trials["min_workers"], trials["max_workers"]) == (0, 10)
+    assert plain["idle_timeout_minutes"] == 5
+    assert cluster["spec"]["autoscalerOptions"]["version"] == "v2"
+
+
 def test_what_a_production_server_lacks_is_told_at_once(tmp_path, monkeypatch):
     for name in SECRETS:
         monkeypatch.delenv(name, raising=False)
