@@ -52,6 +52,13 @@ class GrowingCluster:
             text=True,
         )
 
+    def drive(self, place: Path) -> subprocess.Popen[str]:
+        """Begin a search whose trials are slow until a second node runs some."""
+        command = [sys.executable, str(_HERE / "growing_driver.py"), str(place), self.address]
+        return subprocess.Popen(
+            command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
     def status(self) -> str:
         """Return what the autoscaler tells of the nodes, and of what it is asked for."""
         command = [_RAY, "status", "--address", self.address]
