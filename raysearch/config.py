@@ -125,6 +125,7 @@ class ComputeConfig:
     engine: str
     trial_timeout_s: float | None = None
     checkpoint_after_s: float = 60.0
+    wait_for_nodes_s: float = 600.0
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ def _check_compute(compute: ComputeConfig, model: str, problems: Problems) -> No
         problems.add(f"compute.trial_timeout_s: got {compute.trial_timeout_s}, must be above 0")
     if compute.checkpoint_after_s < 0:
         problems.add(f"compute.checkpoint_after_s: got {compute.checkpoint_after_s}, must not be negative")
+    if compute.wait_for_nodes_s < 0:
+        problems.add(f"compute.wait_for_nodes_s: got {compute.wait_for_nodes_s}, must not be negative")
 
 
 def _check_data(data: DataConfig, problems: Problems, in_memory: bool) -> None:

@@ -157,6 +157,7 @@ def test_replace_changes_one_section():
         ("compute.gpus_per_trial=-1", "compute.gpus_per_trial: got -1.0, must not be negative"),
         ("compute.gpus_per_trial=1", "only --model xgboost trains on a GPU"),
         ("compute.max_concurrent=0", "compute.max_concurrent: got 0"),
+        ("compute.wait_for_nodes_s=-1", "compute.wait_for_nodes_s: got -1"),
         ("compute.engine=dask", "compute.engine: got 'dask', must be one of 'ray', 'inline'"),
         ("tracking.enabled=1", "tracking.enabled: got 1, must be true or false"),
         ("search.trails=5", "unknown key 'search.trails'; did you mean 'trials'?"),

@@ -255,6 +255,14 @@ PLACE_FLAGS = (
         _WHERE,
         parse_duration,
     ),
+    Flag(
+        "--wait-for-nodes",
+        "compute.wait_for_nodes_s",
+        str,
+        "Wait so long for a first node that the cluster's autoscaler can start; 0: do not (default 10m)",
+        _WHERE,
+        parse_duration,
+    ),
     Flag("--engine", "compute.engine", str, "ray, or inline: one by one without Ray (default ray)", _WHERE),
 )
 RECORD_FLAGS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from raysearch.study.cluster import Cluster, connected, starts
 from raysearch.study.conductor import Conductor
 from raysearch.study.head_start import head_start
 from raysearch.study.ledger import Ledger
+from raysearch.study.scaling import Growth
 
 
 def _needs_cluster(job: Job, conductor: Conductor) -> bool:
@@ -52,10 +54,18 @@ def connection(job: Job, conductor: Conductor, display: Display) -> Iterator[Clu
     display.phase("starting Ray" if job.config.compute.address is None else "connecting to Ray")
     with contextlib.ExitStack() as held:
         with job.clock.watch.part("Ray"):
-            cluster = held.enter_context(connected(job.config.compute, display.dashboard_stands))
+            growth = Growth(conductor.useful, _wait_s(job), display.phase)
+            opened = connected(job.config.compute, display.dashboard_stands, growth)
+            cluster = held.enter_context(opened)
         yield cluster
         with job.clock.watch.part("Ray"):
             held.close()
+
+
+def _wait_s(job: Job) -> float:
+    """Return the seconds that a first node is waited for: not beyond those that the search has."""
+    wait_s, deadline_s = job.config.compute.wait_for_nodes_s, job.clock.search_deadline_s
+    return wait_s if deadline_s is None else min(wait_s, max(0.0, deadline_s - time.monotonic()))
 
 
 def planned(job: Job, conductor: Conductor, cluster: Cluster | None) -> tuple[Cluster | None, Plan]:

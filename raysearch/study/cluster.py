@@ -18,6 +18,7 @@ from raysearch.errors import ClusterError
 from raysearch.memory import Room
 from raysearch.study.guard import SignalHandlers, environment, first_interrupt_waits
 from raysearch.study.own_ray import ALONE, SETTINGS, OwnRay, Stands, garbage_left
+from raysearch.study.scaling import Asks, Growth, asking, lacking
 
 # Telemetry is off, and Ray's drivers must not silence what CUDA shows to processes without GPUs.
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", **SETTINGS}
@@ -35,6 +36,7 @@ class Cluster:
         grows: nodes may join and leave.
         rooms: what each node has for trials.
         worker_bytes: memory that is set aside for each trial; 0: none is.
+        asks: by what more nodes are asked for; None: nothing starts any.
     """
 
     address: str
@@ -46,6 +48,7 @@ class Cluster:
     rooms: tuple[Room, ...] = ()
     worker_bytes: int = 0
     grows: bool = False
+    asks: Asks | None = None
 
 
 def check_address(address: str | None) -> None:
@@ -121,12 +124,15 @@ def starts(compute: ComputeConfig) -> bool:
 
 
 @contextlib.contextmanager
-def connected(compute: ComputeConfig, stands: Stands = lambda address: None) -> Iterator[Cluster]:
+def connected(
+    compute: ComputeConfig, stands: Stands = lambda address: None, growth: Growth | None = None
+) -> Iterator[Cluster]:
     """Connect to ``compute.address``, or start an own local Ray; what was started is ended again.
 
     Args:
         stands: told the address of the dashboard of an own Ray once it answers, from a thread; empty: it
             does not start.
+        growth: how far the cluster is to grow, where it can; None: it is taken as it is.
 
     Raises:
         ClusterError: when there is no cluster, or it cannot hold a single trial.
@@ -137,11 +143,12 @@ def connected(compute: ComputeConfig, stands: Stands = lambda address: None) -> 
         import ray
 
         if not ray.is_initialized():
-            yield from _own_connection(compute, stands)
+            yield from _own_connection(compute, stands, growth)
             return
     # The caller's own connection, in a notebook or a test: used, and left as it was.
     _check_same(compute.address, ray.get_runtime_context().gcs_address)
-    yield _describe(compute, "", own=False)
+    with asking(compute, growth) as asks:
+        yield _describe(compute, "", asks, own=False)
 
 
 def _job_alone() -> dict[str, str]:
@@ -155,7 +162,7 @@ def _job_alone() -> dict[str, str]:
     return {_JOB: json.dumps({key: value for key, value in json.loads(told).items() if key != "runtime_env"})}
 
 
-def _own_connection(compute: ComputeConfig, stands: Stands) -> Iterator[Cluster]:
+def _own_connection(compute: ComputeConfig, stands: Stands, growth: Growth | None) -> Iterator[Cluster]:
     import ray
 
     handlers, own = SignalHandlers(), OwnRay(lambda address: stands(_with_scheme(address)))
@@ -182,7 +189,8 @@ def _own_connection(compute: ComputeConfig, stands: Stands) -> Iterator[Cluster]
     finally:
         handlers.put_back()
     try:
-        yield _describe(compute, context.dashboard_url or "", own=True)
+        with asking(compute, growth if compute.address else None) as asks:
+            yield _describe(compute, context.dashboard_url or "", asks, own=True)
     finally:
         try:
             own.left()
@@ -207,9 +215,10 @@ def _check_same(address: str | None, connected_to: str) -> None:
     )
 
 
-def _describe(compute: ComputeConfig, dashboard: str, *, own: bool) -> Cluster:
+def _describe(compute: ComputeConfig, dashboard: str, asks: Asks | None, *, own: bool) -> Cluster:
     import ray
 
+    why_none = asks.wait_for_room(lambda: any(room.slots for room in _rooms(compute))) if asks else ""
     context = ray.get_runtime_context()
     resources = ray.cluster_resources()
     cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
@@ -219,11 +228,13 @@ def _describe(compute: ComputeConfig, dashboard: str, *, own: bool) -> Cluster:
         raise ClusterError(
             f"no node of the cluster can hold a trial of {compute.cpus_per_trial} CPUs and "
             f"{compute.gpus_per_trial:g} GPUs; the cluster has {cpus:g} CPUs and {gpus:g} GPUs in all"
+            f"{why_none}"
         )
     wanted = compute.max_concurrent or slots
     url = _with_scheme(dashboard)
     grows = not own or compute.address is not None
-    return Cluster(context.gcs_address, url, cpus, gpus, min(slots, wanted), own, rooms, grows=grows)
+    slots = min(slots, wanted)
+    return Cluster(context.gcs_address, url, cpus, gpus, slots, own, rooms, grows=grows, asks=asks)
 
 
 def _with_scheme(address: str) -> str:
@@ -239,6 +250,17 @@ def slots_now(compute: ComputeConfig, worker_bytes: int) -> int:
     rooms = _rooms(compute)
     fit = sum(min(room.slots, room.memory // worker_bytes) if worker_bytes else room.slots for room in rooms)
     return min(int(fit), compute.max_concurrent or sys.maxsize)
+
+
+def more_wanted(compute: ComputeConfig, worker_bytes: int, trials: float) -> int:
+    """Return for how many more trials the connected cluster is to be asked for nodes.
+
+    Args:
+        worker_bytes: memory that is set aside for each; 0: none is.
+        trials: that there is work for at once; inf: as many as there may be.
+    """
+    slots = max(1, slots_now(compute, worker_bytes))  # a search runs one at least, and Tune asks for that
+    return lacking(trials, compute, _rooms(compute), slots, worker_bytes)
 
 
 def _rooms(compute: ComputeConfig) -> tuple[Room, ...]:

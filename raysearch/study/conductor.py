@@ -90,6 +90,13 @@ class Conductor:
         return "wait" if self._tally.good + len(self._running) >= trials else "more"
 
     @property
+    def useful(self) -> float:
+        """Trials that there is work for at once, those that run included; inf: as many as there may be."""
+        if self.stopped_by or self._too_late:
+            return len(self._running)
+        return math.inf if self._limits.trials is None else self._limits.trials - self._tally.good
+
+    @property
     def stopped_by(self) -> str:
         """Return why the search takes no more trials: trials, patience, failures, time or interrupt."""
         if self._interrupted:

@@ -21,7 +21,7 @@ from raysearch.errors import ClusterError
 from raysearch.node_share import end_share
 from raysearch.recipe import Recipe
 from raysearch.space import SearchSpace
-from raysearch.study.cluster import Cluster, slots_now
+from raysearch.study.cluster import Cluster, more_wanted, slots_now
 from raysearch.study.conductor import Conductor
 from raysearch.study.gauges import Gauges
 from raysearch.study.guard import Fault, process_left_alone
@@ -140,14 +140,15 @@ def run_on_ray(
     Raises:
         RaysearchError: when trials cannot be written down, no worker can start, or Tune itself fails.
     """
-    with _shared(job, share, place[0].slots) as shared:
+    alone = place[0].slots < 2 and place[0].asks is None
+    with _shared(job, share, alone) as shared:
         _run_until_done(conductor, (ledger, space, shared), place)
 
 
 @contextlib.contextmanager
-def _shared(job: tuple[pa.Table, Recipe], share: str, slots: int) -> Iterator[Shared]:
+def _shared(job: tuple[pa.Table, Recipe], share: str, alone: bool) -> Iterator[Shared]:
     """Put what all workers need into the object store, once."""
-    own = "" if share or slots < 2 else uuid.uuid4().hex
+    own = "" if share or alone else uuid.uuid4().hex
     shared = Shared(share or own)
     shared.ref = ray.put(job)
     try:
@@ -208,7 +209,7 @@ def _tuner(
     scratch: str,
 ) -> tune.Tuner:
     cluster, compute = place
-    capacity = functools.partial(slots_now, compute, cluster.worker_bytes) if cluster.grows else None
+    capacity = functools.partial(_capacity, conductor, place) if cluster.grows else None
     needs = {"CPU": compute.cpus_per_trial, "GPU": compute.gpus_per_trial, "memory": cluster.worker_bytes}
     worker = tune.with_resources(TrialWorker, needs)
     # Tune finds the class by its name; studies that run beside each other may ask for other resources. Ray's
@@ -240,6 +241,16 @@ def _tuner(
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
+
+
+def _capacity(conductor: Conductor, place: tuple[Cluster, ComputeConfig]) -> int:
+    """Return how many trials fit at once now, and ask for the nodes that more of them need."""
+    cluster, compute = place
+    if cluster.asks is not None:
+        with contextlib.suppress(Exception):  # what keeps Ray from taking a wish costs no trial
+            more = more_wanted(compute, cluster.worker_bytes, conductor.useful)
+            cluster.asks.keep(more, cluster.worker_bytes)
+    return slots_now(compute, cluster.worker_bytes)
 
 
 def _trial_name(trial: tune.experiment.Trial) -> str:

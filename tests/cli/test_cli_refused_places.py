@@ -78,7 +78,7 @@ def test_a_record_that_refuses_the_study_leaves_nothing(place, invoke, monkeypat
 
 def test_a_cluster_that_breaks_while_connecting_leaves_nothing(place, store, invoke, monkeypatch, refused):
     @contextlib.contextmanager
-    def broken(compute, stands):
+    def broken(compute, stands, growth):
         raise ClusterError("no node can hold a trial")
         yield
 
@@ -106,7 +106,7 @@ def test_what_is_refused_leaves_nothing_in_a_shared_ledger(place, invoke, monkey
     import optuna
 
     @contextlib.contextmanager
-    def broken(compute, stands):
+    def broken(compute, stands, growth):
         raise ClusterError("no node can hold a trial")
         yield
 
