@@ -22,16 +22,18 @@ from raysearch.memory import Room
 
 _MOST_ASKED = 100  # at a time: when they have come, more is asked for
 _LOOK_EVERY_S = 1.0
-_SURE_S = 10.0  # for which the autoscaler must go on refusing: it counts nodes that are about to end
+_SURE_S = (
+    20.0  # for which the autoscaler must start none: it looks every few seconds, and counts nodes that end
+)
 _RPC_S = 5
 # Types of nodes that no autoscaler starts: by hand, where Ray makes a type of each, and of provider local.
 _GIVEN = re.compile(r"(node_[0-9a-f]{56}|local\.cluster\.node)?")
 _TYPE = "ray.io/node-group"  # a node's label
 # Why no node has come, as the end of a sentence.
 _NOT_WAITED = "; its autoscaler can start nodes: --wait-for-nodes 10m waits for one"
-_REFUSED = (
-    "; its autoscaler says that no node which it may start holds one: ask for less (--cpus-per-trial, "
-    "--gpus-per-trial), or let it start larger ones"
+_STARTS_NONE = (
+    "; its autoscaler starts none for that: ask for less (--cpus-per-trial, --gpus-per-trial), or let it "
+    "start larger ones"
 )
 _NONE_CAME = (
     "; its autoscaler was asked for a node, and none has come in {:.0f} s: `ray status` on the head tells "
@@ -104,9 +106,9 @@ class Asks:
         while not there():
             self.keep(count)
             now_s = time.monotonic()
-            sure_s = min(sure_s, now_s + _SURE_S) if self._refused() else math.inf
+            sure_s = min(sure_s, now_s + _SURE_S) if self._starts_none() else math.inf
             if now_s >= min(sure_s, until_s):
-                return _REFUSED if now_s >= sure_s else _NONE_CAME.format(wait_s)
+                return _STARTS_NONE if now_s >= sure_s else _NONE_CAME.format(wait_s)
             time.sleep(_LOOK_EVERY_S)
         self.withdraw()
         return ""
@@ -147,16 +149,24 @@ class Asks:
         table = placement_group_table() if self._groups else {}
         return any(table.get(group.id.hex(), {}).get("state") == "CREATED" for group in self._groups)
 
-    def _refused(self) -> bool:
-        """Tell whether the autoscaler says that it has no node for any of it; Ray's older one never does."""
+    def _starts_none(self) -> bool:
+        """Tell whether the autoscaler has a node for none of it, or starts none all the same.
+
+        Ray's older autoscaler does not tell; where a newer one only looks on, there is nothing to start.
+        """
         with contextlib.suppress(Exception):  # another version of Ray
             from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
             from ray.experimental.internal_kv import internal_kv_get_gcs_client
 
             told = internal_kv_get_gcs_client().get_cluster_status(timeout_s=_RPC_S)
-            state = GetClusterStatusReply.FromString(told).autoscaling_state
+            reply = GetClusterStatusReply.FromString(told)
+            state = reply.autoscaling_state
             refused = {one.details.partition(":")[0] for one in state.infeasible_gang_resource_requests}
-            return bool(self._groups) and all(group.id.hex() in refused for group in self._groups)
+            begun = (
+                state.pending_instance_requests or state.pending_instances or state.failed_instance_requests
+            )
+            if reply.HasField("autoscaling_state"):
+                return not begun or all(group.id.hex() in refused for group in self._groups)
         return False
 
 

@@ -47,9 +47,7 @@ def test_a_search_asks_for_more_nodes_while_it_runs(cluster, tmp_path):
 
 def test_what_no_node_can_hold_is_refused(cluster, tmp_path, table):
     """Ray's newer autoscaler says so; with the older one the wait is bounded."""
-    wait, told = (
-        ("600", "says that no node which it may start") if cluster.newer else ("3", "in 3 s: `ray st")
-    )
+    wait, told = ("600", "its autoscaler starts none for that") if cluster.newer else ("3", "in 3 s: `ray st")
     study = cluster.tune(tmp_path, *table, "--cpus-per-trial", "2", "--wait-for-nodes", wait)
     _, errors = study.communicate(timeout=120)
     assert study.returncode == 1

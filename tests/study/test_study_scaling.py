@@ -112,7 +112,7 @@ def test_a_node_is_waited_for_and_then_nothing_is_held(groups, monkeypatch):
     [
         (0.0, False, "--wait-for-nodes 10m waits for one"),
         (600.0, False, "none has come in 600 s"),
-        (600.0, True, "says that no node which it may start holds one"),
+        (600.0, True, "its autoscaler starts none for that"),
         (5.0, True, "none has come in 5 s"),
     ],
 )
@@ -121,9 +121,58 @@ def test_it_is_told_why_no_node_has_come(groups, monkeypatch, wait_s, refused, t
     monkeypatch.setattr(
         scaling, "time", SimpleNamespace(sleep=lambda s: None, monotonic=lambda: next(seconds))
     )
-    monkeypatch.setattr(Asks, "_refused", lambda self: refused)
+    monkeypatch.setattr(Asks, "_starts_none", lambda self: refused)
     assert told in Asks(compute(), growth(wait_s)).wait_for_room(lambda: False)
     assert bool(groups.table) is (wait_s > 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "none"),
+    [
+        (None, False),  # Ray's older autoscaler
+        ({}, True),  # one that only looks on
+        ({"pending_instance_requests": [{"count": 1}]}, False),
+        ({"pending_instances": [{"instance_id": "i"}]}, False),
+        ({"failed_instance_requests": [{"count": 1}]}, False),  # no spot machine is to be had
+        (
+            {
+                "infeasible_gang_resource_requests": [
+                    {"details": "0:PACK|PENDING"},
+                    {"details": "1:PACK|PENDING"},
+                ]
+            },
+            True,
+        ),
+        (
+            {
+                "pending_instances": [{"instance_id": "head"}],
+                "infeasible_gang_resource_requests": [
+                    {"details": "0:PACK|PENDING"},
+                    {"details": "1:PACK|PENDING"},
+                ],
+            },
+            True,
+        ),
+        (
+            {
+                "pending_instances": [{"instance_id": "i"}],
+                "infeasible_gang_resource_requests": [{"details": "1:PACK|PENDING"}],
+            },
+            False,  # for one of two a node starts
+        ),
+    ],
+)
+def test_an_autoscaler_that_starts_none_is_told_by_its_state(groups, monkeypatch, told, none):
+    from ray.core.generated.autoscaler_pb2 import AutoscalingState, GetClusterStatusReply
+    from ray.experimental import internal_kv
+
+    state = None if told is None else AutoscalingState(**told)
+    reply = GetClusterStatusReply(autoscaling_state=state).SerializeToString()
+    store = SimpleNamespace(get_cluster_status=lambda timeout_s: reply)
+    monkeypatch.setattr(internal_kv, "internal_kv_get_gcs_client", lambda: store)
+    asks = Asks(compute(), growth())
+    asks.keep(2)
+    assert asks._starts_none() is none
 
 
 @pytest.mark.parametrize(
