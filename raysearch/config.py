@@ -124,6 +124,12 @@ class ComputeConfig:
     max_concurrent: int | None
     engine: str
     trial_timeout_s: float | None = None
+    workers_per_trial: int = 1
+
+    @property
+    def cores_of_trial(self) -> int:
+        """Cores of all workers of a trial."""
+        return self.cpus_per_trial * self.workers_per_trial
 
 
 @dataclass(frozen=True)

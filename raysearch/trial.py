@@ -6,13 +6,13 @@ import io
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from raysearch.bench import Bench
 from raysearch.metrics import Array
 from raysearch.models import AheadFit, Fit
+from raysearch.recipe import Recipe
 from raysearch.records import Rung
 from raysearch.scoring import Scorer
 from raysearch.stopwatch import Stopwatch
@@ -47,6 +47,35 @@ class TrialSpec:
     left_s: float = float("inf")
     sent_s: float = 0.0
     first_fold: bool = False
+
+
+class Place(Protocol):
+    """Where trials are trained and scored: a ``Bench``, or the workers of a group together.
+
+    Attributes:
+        recipe: what is done.
+        watch: where the time of a trial goes.
+        scorer: scores what a trial says of the watched rows.
+        first: the same of the first fold alone; None: trials are not scored on it before the others.
+    """
+
+    recipe: Recipe
+    watch: Stopwatch
+    scorer: Scorer
+    first: Scorer | None
+
+    @property
+    def trainings(self) -> int:
+        """Trainings of a trial, one or one a fold."""
+
+    def prepare(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> None:
+        """Do what takes longest before the first round of one training."""
+
+    def begin_fold(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> Fit:
+        """Start the training of one fold."""
+
+    def begin(self, model_name: str, fit_params: Mapping[str, Any], first: Fit | None = None) -> Fit:
+        """Start a training of all levels and folds; ``first``: that of the first fold, where it was begun."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +121,7 @@ class _Looks:
 
 
 def run_trial(
-    spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None, since_s: float | None = None
+    spec: TrialSpec, bench: Place, given_up: Callable[[], bool] | None = None, since_s: float | None = None
 ) -> Iterator[tuple[Stand, Fit]]:
     """Train one set of parameters rung by rung, all levels and folds together.
 
@@ -132,7 +161,7 @@ class _Run:
     """
 
     spec: TrialSpec
-    bench: Bench
+    bench: Place
     given_up: Callable[[], bool] | None
     started_s: float
     until_s: float
@@ -256,7 +285,7 @@ class Report:
 
 
 def reports(
-    spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None, since_s: float | None = None
+    spec: TrialSpec, bench: Place, given_up: Callable[[], bool] | None = None, since_s: float | None = None
 ) -> Iterator[Report]:
     """Run a trial and yield its reports; whatever it raises becomes a last report with the failure."""
     try:

@@ -209,6 +209,20 @@ class Home:
             with self._errors_told("written"), contextlib.suppress(FileNotFoundError):
                 files.delete_file(f"{prefix}/{file.relative_to(self.root).as_posix()}")
 
+    def remove_directory(self, directory: Path) -> None:
+        """Remove a directory of a study, at the home's address too; it may not be there."""
+        shutil.rmtree(directory, ignore_errors=True)
+        if self._remote:
+            files, prefix = self._filesystem()
+            with self._errors_told("written"), contextlib.suppress(FileNotFoundError):
+                files.delete_dir(f"{prefix}/{directory.relative_to(self.root).as_posix()}")
+
+    def seen_at(self, path: Path) -> str:
+        """Return where other machines find a file of a study, with its secrets; a local one: might."""
+        if self._remote:
+            return below(self._address, path.relative_to(self.root).as_posix())
+        return str(path.absolute())
+
     def _keep_scratch(self, name: str) -> Path:
         """Copy a study out of the scratch directory, which goes with this process."""
         kept = Path(tempfile.mkdtemp(prefix="raysearch-kept-")) / name

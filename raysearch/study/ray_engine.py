@@ -26,8 +26,9 @@ from raysearch.study.gauges import Gauges
 from raysearch.study.guard import Fault, process_left_alone
 from raysearch.study.ledger import Ledger
 from raysearch.study.loss import last_line, losses_survived
+from raysearch.study.shards import Shards
 from raysearch.study.tune_hooks import GentleHaltError, Halt, Local, RungScheduler, Steps
-from raysearch.study.worker import JOB, REPORT, SCORE, SPEC, SharedJob, TrialWorker, environment_left
+from raysearch.study.worker import JOB, REPORT, SCORE, SPEC, SharedJob, TrialWorker, Work, environment_left
 from raysearch.trial import TrialSpec
 
 _MOST_AT_ONCE = 10_000
@@ -117,6 +118,7 @@ def run_on_ray(
     job: tuple[pa.Table, Recipe],
     place: tuple[Cluster, ComputeConfig],
     share: str = "",
+    shards: Shards | None = None,
 ) -> None:
     """Run trials on the connected cluster until the conductor wants no more.
 
@@ -124,20 +126,35 @@ def run_on_ray(
         job: the shared table, put into the object store once, and what workers must know of it.
         place: where to run, and what one trial needs.
         share: under which workers on this machine find what was learnt for them already.
+        shards: where the parts of the table lie, for trials of several workers.
 
     Raises:
         RaysearchError: when trials cannot be written down, no worker can start, or Tune itself fails.
     """
-    with _shared(job, share, place[0].slots) as shared:
+    with _shared(_work(job, shards, place), share, place[0].slots) as shared:
         _run_until_done(conductor, (ledger, space, shared), place)
 
 
+def _work(job: tuple[pa.Table, Recipe], shards: Shards | None, place: tuple[Cluster, ComputeConfig]) -> Work:
+    """Return what workers are given: of several a trial, the one that scores needs no features."""
+    if shards is None:
+        return Work(*job)
+    from raysearch.study.spread import to_be_scored
+
+    return Work(to_be_scored(*job), job[1], shards, _needs(*place))
+
+
+def _needs(cluster: Cluster, compute: ComputeConfig) -> dict[str, float]:
+    """Return what a worker asks Ray for."""
+    return {"CPU": compute.cpus_per_trial, "GPU": compute.gpus_per_trial, "memory": cluster.worker_bytes}
+
+
 @contextlib.contextmanager
-def _shared(job: tuple[pa.Table, Recipe], share: str, slots: int) -> Iterator[SharedJob]:
+def _shared(work: Work, share: str, slots: int) -> Iterator[SharedJob]:
     """Put what all workers need into the object store, once."""
     own = "" if share or slots < 2 else uuid.uuid4().hex
     shared = SharedJob(share or own)
-    shared.ref = ray.put(job)
+    shared.ref = ray.put(work)
     try:
         yield shared
     finally:
@@ -151,7 +168,7 @@ def _run_until_done(
 ) -> None:
     ledger, space, shared = study
     conductor.slots = place[0].slots
-    gauges = Gauges(ledger.study.study_name, place[1].cpus_per_trial)
+    gauges = Gauges(ledger.study.study_name, place[1].cores_of_trial)
     failures, ended = 0, -1
     while True:
         fault = Fault()
@@ -196,13 +213,17 @@ def _tuner(
     scratch: str,
 ) -> tune.Tuner:
     cluster, compute = place
-    capacity = functools.partial(slots_now, compute, cluster.worker_bytes) if cluster.grows else None
-    needs = {"CPU": compute.cpus_per_trial, "GPU": compute.gpus_per_trial, "memory": cluster.worker_bytes}
+    now = functools.partial(slots_now, compute, cluster.worker_bytes, cluster.desk_bytes)
+    capacity = now if cluster.grows else None
+    needs = _needs(cluster, compute)
+    if compute.workers_per_trial > 1:  # which ask for themselves; Ray wants to be asked for something
+        needs = {"CPU": 0, "memory": max(1, cluster.desk_bytes)}
     worker = tune.with_resources(TrialWorker, needs)
     # Tune finds the class by its name; studies that run beside each other may ask for other resources. Ray's
     # dashboard shows the qualified one.
     worker.__name__ = worker.__qualname__ = (
-        f"{TrialWorker.__name__}_{compute.cpus_per_trial}_{compute.gpus_per_trial:g}_{cluster.worker_bytes}"
+        f"{TrialWorker.__name__}_{compute.cpus_per_trial}_{compute.gpus_per_trial:g}_{needs['memory']}"
+        f"_{compute.workers_per_trial}"
     )
     return tune.Tuner(
         worker,
