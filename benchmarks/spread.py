@@ -4,8 +4,8 @@
 
 Each table is prepared and split as a study does. A few parameter sets are trained on it by one worker, by one
 worker with another seed, and by groups of N workers through Ray Train, each on its share of the rows. Told is
-the loss (calibrated pinball loss on the validation rows, as trials are scored) as a multiple of the one
-worker's, so that what another seed makes is the measure for what N workers make; and the seconds until a group
+the loss (calibrated pinball loss on the validation rows, as trials are scored) as a multiple of that
+of one, so that what another seed makes is the measure for what N workers make; and the seconds until a group
 stands. Where cores are fewer than workers the losses are the same, and only slower to come by.
 """
 

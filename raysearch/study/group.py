@@ -22,8 +22,13 @@ from raysearch.study.shards import Shards
 
 _LOOK_S = 0.5  # between two looks whether the run still stands
 _END_S = 30.0
-# The run looks so often whether its workers live, and leaves them in the directory that they start in.
-_TRAIN = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
+# The run looks so often whether its workers live, and leaves them in the directory that they start in. A node
+# that is about to go is noticed when it has gone, as for other trials.
+_TRAIN = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
 
 
 class Group:
@@ -108,7 +113,7 @@ def _trainer(job: Mapping[str, Any], needs: Mapping[str, float]) -> Any:
     os.environ.update({name: os.environ.get(name, value) for name, value in _TRAIN.items()})
     settle_data()
     shards: Shards = job["shards"]
-    return _trainer_class(job["model"])(
+    return _without_cleaner(_trainer_class(job["model"]))(
         serve,
         train_loop_config=dict(job),
         scaling_config=ScalingConfig(
@@ -136,6 +141,17 @@ def _trainer_class(model: str) -> Any:
     from ray.train.xgboost import XGBoostTrainer
 
     return XGBoostTrainer
+
+
+def _without_cleaner(trainer: Any) -> Any:
+    """Return a kind of trainer that starts no process to clean up after it: see ``group_left``."""
+
+    class Trainer(trainer):  # type: ignore[misc]
+        def _create_default_callbacks(self) -> list[Any]:
+            made = super()._create_default_callbacks()
+            return [one for one in made if type(one).__name__ != "PlacementGroupCleanerCallback"]
+
+    return Trainer
 
 
 def _scratch() -> str:

@@ -23,6 +23,7 @@ from raysearch.space import SearchSpace
 from raysearch.study.cluster import Cluster, slots_now
 from raysearch.study.conductor import Conductor
 from raysearch.study.gauges import Gauges
+from raysearch.study.group_left import give_back_left, wait_for_groups
 from raysearch.study.guard import Fault, process_left_alone
 from raysearch.study.ledger import Ledger
 from raysearch.study.loss import last_line, losses_survived
@@ -184,6 +185,8 @@ def _run_until_done(
         finally:
             conductor.release()
             search.tell_figures()
+            if place[1].workers_per_trial > 1 and not place[0].own:
+                wait_for_groups()
         if fault.error:
             raise fault.error
         if not conductor.stopped_by:
@@ -215,6 +218,7 @@ def _tuner(
     cluster, compute = place
     now = functools.partial(slots_now, compute, cluster.worker_bytes, cluster.desk_bytes)
     capacity = now if cluster.grows else None
+    tidy = give_back_left if compute.workers_per_trial > 1 else None
     needs = _needs(cluster, compute)
     if compute.workers_per_trial > 1:  # which ask for themselves; Ray wants to be asked for something
         needs = {"CPU": 0, "memory": max(1, cluster.desk_bytes)}
@@ -242,7 +246,7 @@ def _tuner(
         run_config=tune.RunConfig(
             name="study",
             storage_path=scratch,
-            callbacks=[Steps(conductor, search, fault, cluster.own, capacity, compute.trial_timeout_s)],
+            callbacks=[Steps(conductor, search, fault, cluster.own, capacity, compute.trial_timeout_s, tidy)],
             verbose=0,
             # The conductor tries lost trials again: Tune fails one whose worker died between two trials.
             failure_config=tune.FailureConfig(max_failures=0),
