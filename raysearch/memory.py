@@ -21,6 +21,7 @@ _BENCH_ROW = 3 * _VALUE  # what a worker keeps of a row: its target, and that on
 _MEAN_LEVELS = 1  # boosters of a location model
 _TURNS_COST = 1.5  # of trials whose boosters are trained in turns, beside the others, where half stop early
 _GROUP_WORKER = 200e6  # what a worker of a group has loaded beside: Ray Train and Ray Data
+_GROUP_HELPERS = 600e6  # Ray Train's controller and helpers, the line, and what reads the parts, in short
 _SAID_COPIES = 4  # of the watched rows' quantiles that a worker of a group predicts, keeps and sends
 
 
@@ -152,11 +153,13 @@ def worker_bytes(recipe: Recipe, space: SearchSpace) -> int:
 
 
 def desk_bytes(recipe: Recipe) -> int:
-    """Return the bytes of the process that scores what the workers of a group say of the watched rows."""
+    """Return the bytes of the process that scores what a group's workers say, and of its helpers."""
     if recipe.settings.workers == 1:
         return 0
     low, high = recipe.watched
-    return int(WORKER + (high - low) * (len(recipe.settings.levels) * _VALUE * _COPIES + _BENCH_ROW))
+    return int(
+        WORKER + _GROUP_HELPERS + (high - low) * (len(recipe.settings.levels) * _VALUE * _COPIES + _BENCH_ROW)
+    )
 
 
 def _training_bytes(recipe: Recipe, space: Space) -> float:

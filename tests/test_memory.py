@@ -216,19 +216,19 @@ def test_bytes_of_a_worker_of_a_group_by_hand():
     part = (rows + watched) * (20 + 3) * 8  # with target and at most an anchor and a weight
     training = rows * (21 * 2 + 16) + rows * 5 * 45 + watched * 5 * 8 * 4 + (rows + watched) * 24
     assert worker_bytes(group(4), space()) == own + part + training
-    assert desk_bytes(group(4)) == 160_000_000 + VALID * (5 * 8 * 10 + 24)
+    assert desk_bytes(group(4)) == 160_000_000 + 600_000_000 + VALID * (5 * 8 * 10 + 24)
     assert desk_bytes(recipe()) == 0
 
 
 def test_a_table_that_no_worker_holds_is_trained_by_several():
-    valid = VALID // 4
-    least = worker_bytes(recipe(valid=valid, kept=1, in_turns=True), space())
-    rooms = [Room(0.95 * least, 4)] * 4
+    rows = 4 * ROWS
+    least = worker_bytes(recipe(rows, kept=1, in_turns=True), space())
+    rooms = [Room(0.95 * least, 4)] * 8
     with pytest.raises(DataError, match="--workers-per-trial"):
-        plan_memory(recipe(valid=valid), space(), rooms)
-    plan = plan_memory(group(4, valid=valid), space(), rooms)
+        plan_memory(recipe(rows), space(), rooms)
+    plan = plan_memory(group(8, rows=rows), space(), rooms)
     assert (plan.slots, plan.recipe.in_turns) == (1, False)
-    assert plan.desk == desk_bytes(group(4, valid=valid))
+    assert plan.desk == desk_bytes(group(8, rows=rows))
     with pytest.raises(DataError, match=r"for each of its 16 workers.*spread it over more workers"):
         plan_memory(group(16), space(), [Room(3e8, 4)] * 4)
 

@@ -183,7 +183,7 @@ class Home:
         return False
 
     def push(self, name: str, only: Path | None = None) -> None:
-        """Copy a study's files, or one of them, to the home's address; a directory needs no copy."""
+        """Copy a study's files, or one file or directory of them, to the home's address, where it is one."""
         if not self._remote:
             return
         from pyarrow.fs import LocalFileSystem, copy_files
@@ -192,9 +192,12 @@ class Home:
         try:
             files, prefix = self._filesystem()
             with self._errors_told("written"):
+                there = f"{prefix}/{source.relative_to(self.root).as_posix()}"
+                if only is not None and only.is_dir():
+                    files.create_dir(there)
                 copy_files(
                     str(source),
-                    f"{prefix}/{source.relative_to(self.root).as_posix()}",
+                    there,
                     source_filesystem=LocalFileSystem(),
                     destination_filesystem=files,
                 )

@@ -5,15 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import small_table
 
 from raysearch.errors import ClusterError, ConfigError, SpaceError
 from raysearch.flow import resume
 from raysearch.flow.display import Silent
-from raysearch.forecaster import Forecaster
+from raysearch.forecaster import load_forecaster
 
 SPREAD = {"compute__engine": "ray", "compute__workers_per_trial": 2}
+
+
+def larger_table(rows):
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=rows), random.normal(size=rows)
+    store = random.choice(["Nord", "Süd/West", "Q 4"], rows)
+    demand = 20 + 3 * a + (store == "Q 4") + random.normal(size=rows) * (1 + (b > 0))
+    return pd.DataFrame({"a": a, "b c": b, "store": store, "demand": demand})
 
 
 class Listening(Silent):
@@ -27,12 +35,12 @@ class Listening(Silent):
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "folds"), [("lightgbm", 3), ("xgboost", 1)])
 def test_a_study_ends_with_a_forecaster_that_serves(study, local_ray, no_report, model, folds):
-    frame, display = small_table(900), Listening()
+    frame, display = larger_table(900), Listening()
     done = study(frame, display=display, search__model=model, split__cv=folds, search__trials=4, **SPREAD)
     assert len(done.trials) == 4
     assert {trial.state for trial in done.trials} <= {"finished", "stopped"}
     assert all(0 < trial.score < 2 for trial in done.trials if trial.state == "finished")
-    told = Forecaster.load(done.model_path).predict(frame.drop(columns="demand").tail(50))
+    told = load_forecaster(done.model_path).predict(frame.drop(columns="demand").tail(50))
     levels = np.asarray(told)
     assert np.isfinite(levels).all() and (np.diff(levels, axis=1) >= 0).all()
     assert done.test.metrics["test_pinball_loss_avg"] < 1

@@ -29,7 +29,7 @@ def spread_job(workers=2, rows=240):
     return table, replace(recipe, settings=replace(recipe.settings, workers=workers))
 
 
-def new_home(place: Path) -> tuple[Home, str]:
+def new_home(place: Path | str) -> tuple[Home, str]:
     home = Home(str(place))
     return home, home.create(StudyConfig(None, str(place), None), ABOUT, "spread").name
 
@@ -104,13 +104,29 @@ def test_the_one_that_scores_gets_no_features_and_no_other_rows():
     assert rows["target"].to_pylist() == table["target"].to_pylist()[160:240]
 
 
+def test_parts_of_a_home_at_an_address_lie_there_alone(tmp_path):
+    from raysearch.study.group_worker import _steps
+
+    home, name = new_home(f"file://{tmp_path}/far")
+    table, recipe = spread_job()
+    there = tmp_path / "far" / name / "shards"
+    with sharded(table, recipe, home, name) as parts:
+        assert sorted(path.name for path in there.iterdir()) == ["0.parquet", "1.parquet"]
+        assert not home.paths(name).shards.exists()
+        assert all(is_there(address) for address in parts.addresses)
+        (rows,) = _steps(parts.addresses[1])
+        assert rows[POSITION].to_pylist() == list(range(1, 240, 2))
+    assert not there.exists()
+    assert not is_there(parts.addresses[0])
+
+
 @pytest.mark.slow
 def test_a_home_that_some_node_does_not_see_is_refused_with_the_fix(tmp_path, local_ray, monkeypatch):
     home, name = new_home(tmp_path)
     check_seen(home, name)  # a node alone sees what it has
     node = local_ray.get_runtime_context().get_node_id()
     (told,) = [node for node in local_ray.nodes() if node["Alive"]]
-    two = [told, {**told, "NodeID": "f" * 56, "NodeManagerAddress": "10.9.9.9"}]
+    two = [told, {**told, "NodeID": "e" * 56, "NodeManagerAddress": "10.9.9.9"}]
     monkeypatch.setattr("ray.nodes", lambda: two)
     monkeypatch.setattr(module, "_ANSWER_S", 3.0)
     assert module._blind([node], home.seen_at(home.paths(name).about)) == []
