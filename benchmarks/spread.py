@@ -2,11 +2,12 @@
 
     python benchmarks/spread.py [--workers 2,4] [--models lightgbm,xgboost] [--tables waves,flights,nav]
 
-Each table is prepared and split as a study does. A few parameter sets are trained on it by one worker, by one
-worker with another seed, and by groups of N workers through Ray Train, each on its share of the rows. Told is
-the loss (calibrated pinball loss on the validation rows, as trials are scored) as a multiple of that
-of one, so that what another seed makes is the measure for what N workers make; and the seconds until a group
-stands. Where cores are fewer than workers the losses are the same, and only slower to come by.
+Each table is prepared and split as a study does, with a single validation part. A few parameter sets are
+trained on it by one worker, by one worker with another seed, and by groups of N workers through Ray Train,
+each on its share of the rows. Told is the loss (calibrated pinball loss on the validation rows, as trials
+are scored) as a multiple of that of one worker; what another seed makes of it is told beside; and the
+seconds until a group stands. Where cores are fewer than workers the losses are the same, and only slower to
+come by.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from raysearch.study.home import Home
 from raysearch.study.shards import sharded
 from raysearch.study.spread import SpreadBench, to_be_scored
 
-ROUNDS = 150
+ROUNDS = 100
 PARAMS = {
     "lightgbm": {
         "defaults": {},
@@ -81,9 +82,8 @@ TABLES = {"waves": waves, "flights": flights, "nav": nav}
 def recipe_of(name: str, rows: int) -> tuple[object, Recipe]:
     """Return a prepared table, and what a study's trials do with it."""
     frame, words = TABLES[name](rows)
-    config = load_config(
-        flags={"data": words, "compute": {"workers_per_trial": 2}}, in_memory=frame is not None
-    )
+    flags = {"data": words, "split": {"cv": 1}, "compute": {"workers_per_trial": 2}}
+    config = load_config(flags=flags, in_memory=frame is not None)
     dataset = prepare(config, frame)
     job = Job(config, load_space("lightgbm"), dataset, None, None, None)
     return dataset.table, job.recipe()
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--workers", default="2,4")
     parser.add_argument("--models", default="lightgbm,xgboost")
     parser.add_argument("--tables", default=",".join(TABLES))
-    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--rows", type=int, default=30_000)
     asked = parser.parse_args()
     counts, models = [int(word) for word in asked.workers.split(",")], asked.models.split(",")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

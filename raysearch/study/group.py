@@ -108,11 +108,14 @@ class Group:
 
 
 def _trainer(job: Mapping[str, Any], needs: Mapping[str, float]) -> Any:
-    from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+    from ray import train
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
 
     os.environ.update({name: os.environ.get(name, value) for name, value in _TRAIN.items()})
     settle_data()
     shards: Shards = job["shards"]
+    quiet = getattr(train, "LoggingConfig", None)  # older versions have none
+    logging = {"logging_config": quiet(log_level="ERROR")} if quiet else {}
     return _without_cleaner(_trainer_class(job["model"]))(
         serve,
         train_loop_config=dict(job),
@@ -126,7 +129,7 @@ def _trainer(job: Mapping[str, Any], needs: Mapping[str, float]) -> Any:
             storage_path=_scratch(),
             failure_config=FailureConfig(max_failures=0),
             worker_runtime_env={"env_vars": thread_settings()},
-            logging_config=LoggingConfig(log_level="ERROR"),
+            **logging,
         ),
         datasets={ROWS: lambda: read_part(shards, 0)},
         dataset_config=ShareConfig(shards),

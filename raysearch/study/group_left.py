@@ -38,8 +38,8 @@ def _groups() -> Iterator[Any]:
     with contextlib.suppress(Exception):  # another version of Ray
         from ray.core.generated.gcs_pb2 import PlacementGroupTableData as Table
 
-        own = ray.get_runtime_context().get_job_id()
-        for entry in ray._private.state.state._connect_and_get_accessor().get_placement_group_table():
+        own, state = ray.get_runtime_context().get_job_id(), ray._private.state.state
+        for entry in state._connect_and_get_accessor().get_placement_group_table():
             group = Table.FromString(entry)
             made = group.creator_actor_id.strip(_NOBODY) and group.creator_job_id.hex() == own
             if made and group.state != Table.PlacementGroupState.REMOVED:

@@ -221,3 +221,30 @@ def test_a_trial_that_hangs_is_given_up_with_its_workers(tmp_path, monkeypatch, 
     (failed,) = [result for result in study.ledger.results if result.state == "failed"]
     assert failed.number == 1 and "--trial-timeout" in failed.reason
     assert left_behind(local_ray) == []
+
+
+def test_a_study_that_is_interrupted_ends_its_workers(tmp_path, monkeypatch, local_ray):
+    base = ray_engine.TrialWorker
+
+    class TrialWorker(base):
+        def step(self):
+            if Path(tmp_path, "first").exists():
+                Path(tmp_path, "sleeping").touch()
+                time.sleep(100)
+            Path(tmp_path, "first").touch()
+            return super().step()
+
+    monkeypatch.setattr(ray_engine, "TrialWorker", TrialWorker)
+    study = begin(tmp_path, limits(5))
+    halted = type(study.conductor).halted.fget
+
+    def halting(self):
+        if Path(tmp_path, "sleeping").exists():
+            self.interrupt()
+        return halted(self)
+
+    monkeypatch.setattr(type(study.conductor), "halted", property(halting))
+    run(study, tmp_path)
+    assert study.conductor.stopped_by == "interrupt"
+    assert TrialState.RUNNING not in states(study)
+    assert left_behind(local_ray) == []
