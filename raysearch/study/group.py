@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 import threading
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -125,7 +126,7 @@ def _trainer(job: Mapping[str, Any], needs: Mapping[str, float]) -> Any:
             resources_per_worker={name: value for name, value in needs.items() if value},
         ),
         run_config=RunConfig(
-            name=f"group-{os.getpid()}-{threading.get_ident()}",
+            name=f"group-{uuid.uuid4().hex[:8]}",
             storage_path=_scratch(),
             failure_config=FailureConfig(max_failures=0),
             worker_runtime_env={"env_vars": thread_settings()},
