@@ -56,13 +56,8 @@ class Bench:
         self._locations: dict[Hashable, Location | None] = {}
         names = [name for name in table.column_names if name not in (TARGET, ANCHOR, GROUP, WEIGHT)]
         frame = Frame(table.select(names), recipe.categorical)
-        end = max(
-            stop for fold in recipe.fits for _, stop in (*fold.train, fold.watch)
-        )  # test rows lie behind
-        y = table[TARGET].to_numpy()[:end]
-        anchor = table[ANCHOR].to_numpy()[:end] if ANCHOR in table.column_names else None
-        weights = table[WEIGHT].to_numpy()[:end] if WEIGHT in table.column_names else None
-        z = recipe.transform.standardise(recipe.transform.forward(y, anchor))
+        scored = Scored.of(table.slice(0, recipe.end), recipe)
+        z, weights = scored.z, scored.weights
         self._learnt = [
             (
                 join([frame.slice(*part) for part in fold.train]),
@@ -72,10 +67,7 @@ class Bench:
             for fold in recipe.fits
         ]
         self._watched = [frame.slice(*fold.watch) for fold in recipe.fits]
-        group = table[GROUP].to_numpy() if GROUP in table.column_names else None
-        scored = Scored(y, z, anchor, weights, group)
-        low, high = recipe.fits[0].watch[0], recipe.fits[-1].watch[1]
-        self.scorer = Scorer(scored.slice(low, high), recipe)
+        self.scorer = Scorer(scored.slice(*recipe.watched), recipe)
         self.first: Scorer | None = None  # of the first fold alone
         if recipe.first is not None:
             rows = scored.slice(*recipe.fits[0].watch)

@@ -126,6 +126,12 @@ class ComputeConfig:
     trial_timeout_s: float | None = None
     checkpoint_after_s: float = 60.0
     wait_for_nodes_s: float = 600.0
+    workers_per_trial: int = 1
+
+    @property
+    def cores_of_trial(self) -> int:
+        """Cores of all workers of a trial."""
+        return self.cpus_per_trial * self.workers_per_trial
 
 
 @dataclass(frozen=True)

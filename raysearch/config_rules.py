@@ -86,6 +86,10 @@ def _check_compute(compute: ComputeConfig, model: str, problems: Problems) -> No
     _check_choice("compute.engine", compute.engine, ENGINES, problems)
     if compute.cpus_per_trial < 1:
         problems.add(f"compute.cpus_per_trial: got {compute.cpus_per_trial}, must be at least 1")
+    if compute.workers_per_trial < 1:
+        problems.add(f"compute.workers_per_trial: got {compute.workers_per_trial}, must be at least 1")
+    if compute.workers_per_trial > 1 and compute.engine == "inline":
+        problems.add("compute.workers_per_trial: several workers a trial need Ray; leave out --engine inline")
     if compute.gpus_per_trial < 0:
         problems.add(f"compute.gpus_per_trial: got {compute.gpus_per_trial}, must not be negative")
     if compute.gpus_per_trial > 0 and model != "xgboost":

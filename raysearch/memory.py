@@ -20,6 +20,9 @@ _SAMPLE = 200_000  # rows of which a library looks for its bins' edges
 _BENCH_ROW = 3 * _VALUE  # what a worker keeps of a row: its target, and that on the boosters' scale, twice
 _MEAN_LEVELS = 1  # boosters of a location model
 _TURNS_COST = 1.5  # of trials whose boosters are trained in turns, beside the others, where half stop early
+_GROUP_WORKER = 200e6  # what a worker of a group has loaded beside: Ray Train and Ray Data
+_GROUP_HELPERS = 600e6  # Ray Train's controller and helpers, the line, and what reads the parts, in short
+_SAID_COPIES = 4  # of the watched rows' quantiles that a worker of a group predicts, keeps and sends
 
 
 _CGROUP = "/sys/fs/cgroup"
@@ -55,6 +58,7 @@ class Plan:
         recipe: what workers do, in as much memory as there is.
         worker: bytes that a worker takes at most, beside the shared table.
         slots: trials that run beside each other.
+        desk: bytes of the process that scores a trial of several workers; 0: its only worker does.
         told: what the user should know of it; empty where it is as fast as it can be.
     """
 
@@ -62,6 +66,7 @@ class Plan:
     worker: int
     slots: int
     told: str = ""
+    desk: int = 0
 
 
 def plan_memory(recipe: Recipe, space: SearchSpace, rooms: Sequence[Room], most: int | None = None) -> Plan:
@@ -74,18 +79,34 @@ def plan_memory(recipe: Recipe, space: SearchSpace, rooms: Sequence[Room], most:
     Raises:
         DataError: not even a single trial fits; tells both figures, and what would help.
     """
-    wished = sum(room.slots for room in rooms)
+    workers = recipe.settings.workers
+    wished = sum(room.slots for room in rooms) // workers
     wished = wished if most is None else min(wished, most)
     roomiest = max((room.memory for room in rooms if room.slots), default=0.0)
     plans = []
     for tried in _ways(recipe):
-        worker = worker_bytes(tried, space)
-        slots = sum(int(min(room.slots, room.memory / worker)) for room in rooms)  # memory may be infinite
-        plans.append(Plan(tried, worker, min(slots, wished)))
+        worker, desk = worker_bytes(tried, space), desk_bytes(tried)
+        slots = trials_at_once(rooms, worker, desk, workers, wished)
+        plans.append(Plan(tried, worker, slots, desk=desk))
     best = max(plans, key=lambda plan: plan.slots / (_TURNS_COST if plan.recipe.in_turns else 1.0))
     if not best.slots:
         raise DataError(_refusal(plans[-1], roomiest))
     return replace(best, told=_told(best, wished, roomiest))
+
+
+def trials_at_once(rooms: Sequence[Room], worker: float, desk: float, workers: int, most: int) -> int:
+    """Return how many trials fit beside each other, on whichever nodes the processes of each come to lie.
+
+    Args:
+        worker: bytes of each of a trial's ``workers``; ``desk``: of the process beside them that scores it.
+        most: trials that are wanted at once.
+    """
+    for trials in range(most, 0, -1):
+        # Where the desks lie nobody knows before; memory may be infinite.
+        left = [(room.slots, max(0.0, room.memory - trials * desk)) for room in rooms]
+        if sum(int(min(slots, memory / max(1.0, worker))) for slots, memory in left) >= trials * workers:
+            return trials
+    return 0
 
 
 def lean(recipe: Recipe, space: SearchSpace) -> Recipe:
@@ -116,27 +137,46 @@ def _ways(recipe: Recipe) -> Iterator[Recipe]:
     """Yield the ways of training, the quickest and hungriest first."""
     yield recipe
     yield replace(recipe, kept=1)
-    yield replace(recipe, kept=1, in_turns=True, first=None)  # no stage between the rungs
+    if recipe.settings.workers == 1:  # those of a group train their levels in turns, but keep all of them
+        yield replace(recipe, kept=1, in_turns=True, first=None)  # no stage between the rungs
 
 
 def worker_bytes(recipe: Recipe, space: SearchSpace) -> int:
-    """Return the bytes that a worker takes at most, beside the shared table."""
-    return int(WORKER + max(_training_bytes(recipe, one) for one in space.spaces))
+    """Return the bytes that a worker takes at most, beside the shared table.
+
+    A worker of a group has its share of the table for itself, and scores nothing.
+    """
+    own = WORKER + max(_training_bytes(recipe, one) for one in space.spaces)
+    if recipe.settings.workers > 1:
+        own += _GROUP_WORKER + recipe.end / recipe.settings.workers * (len(recipe.categorical) + 3) * _VALUE
+    return int(own)
+
+
+def desk_bytes(recipe: Recipe) -> int:
+    """Return the bytes of the process that scores what a group's workers say, and of its helpers."""
+    if recipe.settings.workers == 1:
+        return 0
+    low, high = recipe.watched
+    return int(
+        WORKER + _GROUP_HELPERS + (high - low) * (len(recipe.settings.levels) * _VALUE * _COPIES + _BENCH_ROW)
+    )
 
 
 def _training_bytes(recipe: Recipe, space: Space) -> float:
     library = TUNABLE[space.model]
     takes = library.footprint
-    learnt = [sum(stop - start for start, stop in fold.train) for fold in recipe.fits]
-    watched = sum(stop - start for start, stop in (fold.watch for fold in recipe.fits))
+    workers = recipe.settings.workers
+    learnt = [sum(stop - start for start, stop in fold.train) / workers for fold in recipe.fits]
+    watched = sum(stop - start for start, stop in (fold.watch for fold in recipe.fits)) / workers
     columns, levels = len(recipe.categorical) + 1, len(recipe.settings.levels)  # the location is one more
     cell = takes.wide_cell if max(_bins(space)) > 256 else takes.cell
     row = columns * cell + takes.row
     binned = min(recipe.kept, _keys(recipe, space)) * sum(learnt) * row
     together, in_turns = sum(learnt) * levels, max(learnt) * (1 if library.levels_apart else levels)
     alive = in_turns if recipe.in_turns else together
-    location = max(learnt) * (row + _MEAN_LEVELS * takes.level_row)  # bins the rows once more
-    quantiles = watched * levels * _VALUE * _COPIES
+    # A location bins the rows once more; those of a group learn none.
+    location = max(learnt) * (row + _MEAN_LEVELS * takes.level_row) if workers == 1 else 0.0
+    quantiles = watched * levels * _VALUE * (_COPIES if workers == 1 else _SAID_COPIES)
     bench = (sum(learnt) + watched) * _BENCH_ROW
     sample = min(max(learnt), _SAMPLE) * columns * _VALUE
     return binned + sample + max(alive * takes.level_row, location) + quantiles + bench
@@ -165,18 +205,27 @@ def _told(plan: Plan, wished: int, most: float) -> str:
         told.append(f"{plan.slots} trial{'s' * (plan.slots > 1)} at once, not {wished}")
     if not told:
         return ""
-    told_of = f"a trial takes {_gb(plan.worker)} of memory at most, of {_gb(most)} that are free"
+    workers = plan.recipe.settings.workers
+    taker = "a trial" if workers == 1 else f"each of the {workers} workers of a trial"
+    told_of = f"{taker} takes {_gb(plan.worker)} of memory at most, of {_gb(most)} that are free"
     return f"{told_of}: {', and '.join(told)}"
 
 
 def _refusal(plan: Plan, most: float) -> str:
     fits = plan.recipe.fits
     rows = max(sum(stop - start for start, stop in fold.train) for fold in fits)
+    workers, features = plan.recipe.settings.workers, len(plan.recipe.categorical)
+    if workers > 1:
+        return (
+            f"a trial on {rows:,} rows of {features} features needs {_gb(plan.worker)} of memory for each of "
+            f"its {workers} workers, and {_gb(plan.desk)} beside them, and at most {_gb(most)} is free on a "
+            "node: spread it over more workers (--workers-per-trial), or give fewer rows, columns or levels"
+        )
     return (
-        f"a trial on {rows:,} rows of {len(plan.recipe.categorical)} features needs {_gb(plan.worker)} of "
+        f"a trial on {rows:,} rows of {features} features needs {_gb(plan.worker)} of "
         f"memory, with its boosters trained one after the other, and at most {_gb(most)} is free for it: "
-        "give fewer rows or columns, fewer levels (--levels), a single validation part (--cv 1), or a "
-        "machine with more memory"
+        "give fewer rows or columns, fewer levels (--levels), a single validation part (--cv 1), a "
+        "machine with more memory, or several of them for each trial (--workers-per-trial)"
     )
 
 

@@ -45,3 +45,13 @@ class Recipe:
     kept: int = BINNED_KEPT
     in_turns: bool = False
     first: Folds | None = None
+
+    @property
+    def end(self) -> int:
+        """Rows of the table that trials learn from or are scored on; test rows lie behind."""
+        return max(stop for fold in self.fits for _, stop in (*fold.train, fold.watch))
+
+    @property
+    def watched(self) -> tuple[int, int]:
+        """Where the rows that trials are scored on begin and end."""
+        return self.fits[0].watch[0], self.fits[-1].watch[1]

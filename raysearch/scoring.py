@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from raysearch.calibration import Groups, calibrate, cross_calibrated
 from raysearch.evaluation import levels_collapse
 from raysearch.metrics import Array, Ints, pinball_loss_avg, score_metrics, with_prefix
 from raysearch.objectives import objective_metrics
-from raysearch.recipe import Recipe
+from raysearch.recipe import ANCHOR, GROUP, TARGET, WEIGHT, Recipe
 from raysearch.records import Rung
 
 COLLAPSED = (
@@ -37,6 +38,16 @@ class Scored:
     anchor: Array | None = None
     weights: Array | None = None
     groups: Groups | None = None
+
+    @classmethod
+    def of(cls, table: pa.Table, recipe: Recipe) -> Scored:
+        """Return the rows of a prepared table."""
+        y = table[TARGET].to_numpy()
+        anchor, weights, groups = (
+            table[name].to_numpy() if name in table.column_names else None for name in (ANCHOR, WEIGHT, GROUP)
+        )
+        z = recipe.transform.standardise(recipe.transform.forward(y, anchor))
+        return cls(y, z, anchor, weights, groups)
 
     def slice(self, start: int, stop: int) -> Scored:
         """Return the rows from ``start`` to ``stop``."""

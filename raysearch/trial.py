@@ -6,17 +6,18 @@ import io
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from raysearch.bench import Bench
 from raysearch.checkpoint import Checkpoint
 from raysearch.looks import Looks
 from raysearch.metrics import Array
 from raysearch.models import AheadFit, Fit, adds_up
+from raysearch.recipe import Recipe
 from raysearch.records import Rung
 from raysearch.scoring import Scorer
+from raysearch.stopwatch import Stopwatch
 
 WATCHED = "watched.npy"
 _ROUNDS_A_LOOK = 5  # between two looks whether the trial is given up
@@ -52,6 +53,51 @@ class TrialSpec:
     begun: bytes = field(default=b"", repr=False)
 
 
+class Place(Protocol):
+    """Where trials are trained and scored: a ``Bench``, or the workers of a group together.
+
+    Attributes:
+        recipe: what is done.
+        watch: where the time of a trial goes.
+        scorer: scores what a trial says of the watched rows.
+        first: the same of the first fold alone; None: trials are not scored on it before the others.
+    """
+
+    recipe: Recipe
+    watch: Stopwatch
+    scorer: Scorer
+    first: Scorer | None
+
+    @property
+    def trainings(self) -> int:
+        """Trainings of a trial, one or one a fold."""
+
+    def prepare(self, fold: int, model_name: str, fit_params: Mapping[str, Any]) -> None:
+        """Do what takes longest before the first round of one training."""
+
+    def begin_fold(
+        self,
+        fold: int,
+        model_name: str,
+        fit_params: Mapping[str, Any],
+        saved: Mapping[str, bytes] | None = None,
+    ) -> Fit:
+        """Start the training of one fold, or go on with one that was saved."""
+
+    def begin(
+        self,
+        model_name: str,
+        fit_params: Mapping[str, Any],
+        first: Fit | None = None,
+        saved: Mapping[str, bytes] | None = None,
+    ) -> Fit:
+        """Start a training of all levels and folds, or go on with one that was saved.
+
+        Args:
+            first: the training of the first fold, where it was begun before.
+        """
+
+
 @dataclass(frozen=True)
 class Stand:
     """How far a trial has come.
@@ -72,7 +118,7 @@ class Stand:
 
 
 def run_trial(
-    spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None, since_s: float | None = None
+    spec: TrialSpec, bench: Place, given_up: Callable[[], bool] | None = None, since_s: float | None = None
 ) -> Iterator[tuple[Stand, Fit]]:
     """Train one set of parameters rung by rung, all levels and folds together.
 
@@ -116,7 +162,7 @@ class _Run:
     """
 
     spec: TrialSpec
-    bench: Bench
+    bench: Place
     given_up: Callable[[], bool] | None
     started_s: float
     until_s: float
@@ -257,7 +303,7 @@ class Report:
 
 
 def reports(
-    spec: TrialSpec, bench: Bench, given_up: Callable[[], bool] | None = None, since_s: float | None = None
+    spec: TrialSpec, bench: Place, given_up: Callable[[], bool] | None = None, since_s: float | None = None
 ) -> Iterator[Report]:
     """Run a trial and yield its reports; whatever it raises becomes a last report with the failure."""
     saved_s = time.monotonic()

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from raysearch.calibration import make_folds
 from raysearch.data import Transform
 from raysearch.errors import DataError
-from raysearch.memory import WORKER, Room, free_memory, lean, plan_memory, worker_bytes
+from raysearch.memory import (
+    WORKER,
+    Room,
+    desk_bytes,
+    free_memory,
+    lean,
+    plan_memory,
+    trials_at_once,
+    worker_bytes,
+)
 from raysearch.models import FitSettings
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
@@ -193,3 +202,43 @@ def test_in_turns_no_stage_lies_between_the_rungs():
     assert plan_memory(asked, space(), [Room(1e12, 1)]).recipe.first is not None
     tight = worker_bytes(recipe(kept=1, in_turns=True), space())
     assert plan_memory(asked, space(), [Room(tight, 1)]).recipe.first is None
+
+
+def group(workers, **more):
+    asked = recipe(**more)
+    return replace(asked, settings=replace(asked.settings, workers=workers))
+
+
+def test_bytes_of_a_worker_of_a_group_by_hand():
+    """A fourth of 6.4 million rows of 20 features; no location, no scoring, but its part of the rows."""
+    rows, watched = ROWS / 4, VALID / 4
+    own = 160_000_000 + 200_000_000 + 200_000 * 21 * 8
+    part = (rows + watched) * (20 + 3) * 8  # with target and at most an anchor and a weight
+    training = rows * (21 * 2 + 16) + rows * 5 * 45 + watched * 5 * 8 * 4 + (rows + watched) * 24
+    assert worker_bytes(group(4), space()) == own + part + training
+    assert desk_bytes(group(4)) == 160_000_000 + 600_000_000 + VALID * (5 * 8 * 10 + 24)
+    assert desk_bytes(recipe()) == 0
+
+
+def test_a_table_that_no_worker_holds_is_trained_by_several():
+    rows = 4 * ROWS
+    least = worker_bytes(recipe(rows, kept=1, in_turns=True), space())
+    rooms = [Room(0.95 * least, 4)] * 8
+    with pytest.raises(DataError, match="--workers-per-trial"):
+        plan_memory(recipe(rows), space(), rooms)
+    plan = plan_memory(group(8, rows=rows), space(), rooms)
+    assert (plan.slots, plan.recipe.in_turns) == (1, False)
+    assert plan.desk == desk_bytes(group(8, rows=rows))
+    with pytest.raises(DataError, match=r"for each of its 16 workers.*spread it over more workers"):
+        plan_memory(group(16), space(), [Room(3e8, 4)] * 4)
+
+
+def test_trials_at_once_are_whole_groups_wherever_their_desks_lie():
+    rooms = [Room(10.0, 4), Room(10.0, 4), Room(3.0, 4)]
+    assert trials_at_once(rooms, 2.0, 0.0, 1, 99) == 4 + 4 + 1
+    assert trials_at_once(rooms, 2.0, 0.0, 3, 99) == 3
+    assert (
+        trials_at_once(rooms, 2.0, 1.5, 3, 99) == 2
+    )  # with a desk of two trials 7 is left of 10: three workers
+    assert trials_at_once(rooms, 2.0, 9.0, 3, 99) == 0
+    assert trials_at_once(rooms, 0.0, 0.0, 3, 2) == 2

@@ -237,6 +237,14 @@ PLACE_FLAGS = (
         _WHERE,
     ),
     Flag(
+        "--workers-per-trial",
+        "compute.workers_per_trial",
+        int,
+        "Workers that train one trial together, each on a share of the rows; cores and GPUs count for each "
+        "(default 1)",
+        _WHERE,
+    ),
+    Flag(
         "--max-concurrent", "compute.max_concurrent", int, "Trials at once (default: as many as fit)", _WHERE
     ),
     Flag(

@@ -75,7 +75,7 @@ def check(config: Config, table: Any = None) -> Plan:
 def _slots(config: Config) -> int:
     if config.compute.engine == "inline":
         return 1
-    slots = max(1, (os.cpu_count() or 1) // config.compute.cpus_per_trial)
+    slots = max(1, (os.cpu_count() or 1) // config.compute.cores_of_trial)
     return min(slots, config.compute.max_concurrent or slots)
 
 
@@ -85,7 +85,7 @@ def _seconds(config: Config, space: SearchSpace, cells: int, slots: int) -> floa
     for part in space.spaces:
         rounds = space.max_rounds / 2 if space.max_rounds else TUNABLE[part.model].rounds_of({})
         trial += _NS[part.model] * 1e-9 * cells * rounds * len(search.levels) / len(space.spaces)
-    trial /= config.compute.cpus_per_trial
+    trial /= config.compute.cores_of_trial
     share = 0.6 if config.early_stopping == "asha" else 1.0
     total = trial * share * (search.trials or 1e9) / slots
     return min(total, search.time_budget_s or float("inf"))

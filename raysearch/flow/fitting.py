@@ -110,7 +110,7 @@ def make_models(trainer: Trainer, conductor: Conductor, display: Display) -> Mad
 
 
 def _notes(job: Job, scored: Forecaster) -> list[str]:
-    notes = []
+    notes = [job.spread_note] if job.spread else []
     if job.scored_part == "valid":
         notes.append(
             "No test rows were held out: the evaluation is the validation's, on rows that the search has "

@@ -161,12 +161,13 @@ class Job:
                 within=threads[1] if threads else None,
                 gpu=compute.gpus_per_trial > 0,
                 monotone=self.dataset.monotone,
+                workers=1 if threads else compute.workers_per_trial,
             ),
             folds=self.dataset.folds,
             calibrate=self.config.calibration,
             objectives=self.config.objectives,
             unseen=self.dataset.unseen,
-            first=self.dataset.first if self.config.early_stopping != "none" else None,
+            first=self.dataset.first if self.config.early_stopping != "none" and not self.spread else None,
         )
 
     def refit_recipe(self) -> Recipe:
@@ -186,13 +187,32 @@ class Job:
         return Frame(self.dataset.table.select(names), self.dataset.encoder.categorical).slice(start, stop)
 
     @property
+    def spread(self) -> bool:
+        """Tell whether each trial is trained by several workers together."""
+        return self.config.compute.workers_per_trial > 1
+
+    @property
+    def spread_note(self) -> str:
+        """What the user should know of trials over several workers; empty where they have one each."""
+        if not self.spread:
+            return ""
+        left_out = ["quantiles are learnt around no location", "no trial is judged by its first fold alone"]
+        if self.config.search.refit:
+            left_out.append("the model is not fitted again on all rows")
+        return (
+            f"Each trial is trained by {self.config.compute.workers_per_trial} workers together. Its leaves "
+            "hold the mean of their quantiles, so that its model is not that of a single worker. Left out: "
+            f"{'; '.join(left_out)}."
+        )
+
+    @property
     def refit_wanted(self) -> bool:
         """Tell whether the best parameters are to be fitted again on all rows.
 
         Models of folds need no refit: their mean is the better forecast, and has its calibration. Only in
-        time it lacks the latest rows.
+        time it lacks the latest rows. What takes several workers does not fit in this process.
         """
-        return self.config.search.refit and not self.folds_are_averaged
+        return self.config.search.refit and not self.folds_are_averaged and not self.spread
 
     @property
     def folds_are_averaged(self) -> bool:

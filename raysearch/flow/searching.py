@@ -18,6 +18,7 @@ from raysearch.study.conductor import Conductor
 from raysearch.study.head_start import head_start
 from raysearch.study.ledger import Ledger
 from raysearch.study.scaling import Growth
+from raysearch.study.shards import check_seen, sharded
 
 
 def _needs_cluster(job: Job, conductor: Conductor) -> bool:
@@ -73,13 +74,16 @@ def planned(job: Job, conductor: Conductor, cluster: Cluster | None) -> tuple[Cl
 
     Raises:
         DataError: not even one fits, and some are to be run.
+        ClusterError: trials have several workers, and not all nodes see the study's home.
     """
     if conductor.wants() == "done":
         return cluster, Plan(job.recipe(), 0, 0)
     if cluster is None:
         return None, plan_memory(job.recipe(), job.space, [Room(free_memory() + WORKER, 1)])
     plan = plan_memory(job.recipe(), job.space, cluster.rooms, cluster.slots)
-    return replace(cluster, slots=plan.slots, worker_bytes=plan.worker), plan
+    if job.spread:
+        check_seen(job.home, job.about.name)
+    return replace(cluster, slots=plan.slots, worker_bytes=plan.worker, desk_bytes=plan.desk), plan
 
 
 def search(job: Job, conductor: Conductor, ledger: Ledger, recipe: Recipe, cluster: Cluster | None) -> None:
@@ -97,4 +101,5 @@ def search(job: Job, conductor: Conductor, ledger: Ledger, recipe: Recipe, clust
             from raysearch.study.ray_engine import run_on_ray
 
             where = (cluster, job.config.compute)
-            run_on_ray(conductor, ledger, job.space, (table, recipe), where, job.share)
+            with sharded(table, recipe, job.home, job.about.name) as shards:
+                run_on_ray(conductor, ledger, job.space, (table, recipe), where, job.share, shards)

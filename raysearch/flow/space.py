@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raysearch.config import Config
 from raysearch.data import Dataset
+from raysearch.errors import SpaceError
 from raysearch.models import CAT_SMOOTH, LEAF_ROWS, LINEAR, LOCATION, MANY_CATEGORIES, SEEN_ONLY
 from raysearch.space import SearchSpace, Space, with_most, with_start, without_choice, without_value
 
@@ -28,6 +29,8 @@ def _suited(config: Config, part: Space, dataset: Dataset) -> SearchSpace:
         space = without_choice(space, SEEN_ONLY)
     if not config.by_time:
         space = without_value(space, LOCATION, LINEAR)
+    if config.compute.workers_per_trial > 1:
+        space = without_choice(space, LOCATION)
     most = max((len(plan.categories) for plan in dataset.encoder.plans), default=0)
     if most <= (MANY_CATEGORIES if part.shipped else 0):
         space = without_choice(space, CAT_SMOOTH)
@@ -39,3 +42,24 @@ def _suited(config: Config, part: Space, dataset: Dataset) -> SearchSpace:
     if rows < _FEW_ROWS and most:
         space = with_start(space, CAT_SMOOTH, max(_LEAST_SMOOTH, rows / most / 2))
     return space
+
+
+def refuse_location(config: Config, space: SearchSpace) -> None:
+    """Refuse a location where a trial has several workers: it is learnt by one that has all rows.
+
+    Raises:
+        SpaceError: the space asks for one, or a study that is gone on with has searched for it.
+    """
+    if config.compute.workers_per_trial == 1:
+        return
+    asking = [
+        part.model
+        for part in space.spaces
+        if part.fixed.get(LOCATION) or any(p.name == LOCATION for p in part.parameters)
+    ]
+    if asking:
+        raise SpaceError(
+            f"{LOCATION}: the search space of {' and '.join(asking)} asks for one, which trials over "
+            "several workers (--workers-per-trial) cannot learn; take it out of the space, or train each "
+            "trial by one worker"
+        )

@@ -82,7 +82,7 @@ class StatusReader:
             config.search.trials,
             next(iter(ranked(results)), None),
             running,
-            len(running) * config.compute.cpus_per_trial,
+            len(running) * config.compute.cores_of_trial,
             _pace(results, time.time() if runs else None),
         )
 

@@ -23,7 +23,7 @@ from raysearch.flow.older import as_begun
 from raysearch.flow.places import complete, knock, to_keep, with_ledger
 from raysearch.flow.searching import connection, learnt_ahead, planned, search
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
-from raysearch.flow.space import suited
+from raysearch.flow.space import refuse_location, suited
 from raysearch.flow.study import Study
 from raysearch.flow.warm import kept_start, look_back, plain_start, warm_start
 from raysearch.logs import chatter_to
@@ -80,6 +80,7 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
     config = config.replace("split", cv=dataset.cv)
     config = config.replace("search", calibrate=config.calibration)
     space = suited(config, space, dataset)
+    refuse_location(config, space)
     with clock.watch.part("warm start"):
         warm = warm_start(config, space, dataset, reader, display)
     about = home.create(
@@ -144,6 +145,7 @@ def resume(
     clock = Clock.start(config.search.time_budget_s, spent_s)
     display = display or Silent()
     space = SearchSpace(tuple(parse_space(content) for content in about.spaces))
+    refuse_location(config, space)
     knock(config)
     display.phase("reading the table")
     with clock.watch.part("data"):
@@ -231,8 +233,8 @@ def _search(
                 ledger.try_cut_again()
             tracker.reconcile(ledger.results, ledger.release_lost())
             display.search_begins(_begins(job, ledger, tracker, cluster))
-        if plan.told:
-            display.warn(plan.told)
+        for told in filter(None, (plan.told, job.spread_note)):
+            display.warn(told)
         with job.clock.watch.part("search"):
             search(job, conductor, ledger, plan.recipe, cluster)
         display.search_ends("pick" if job.picks_only else conductor.stopped_by)

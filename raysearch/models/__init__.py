@@ -65,6 +65,7 @@ __all__ = [
     "located_importance",
     "location_kind",
     "save_location",
+    "thread_settings",
     "with_location",
 ]
 
@@ -77,10 +78,18 @@ def get_model(name: str) -> QuantileModel:
     """
     if name not in MODEL_NAMES:
         raise KeyError(f"no model {name!r}, known: {', '.join(MODEL_NAMES)}")
-    # How long threads of OpenMP wait actively. As long as they do by default, they take the cores from those
-    # that work: on a busy machine two were measured to take 15 times as long as one. Not at all, and on some
-    # machines they wake up on the same core, and take ten times as long on an idle one. Read at first import.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # GNU's, rounds
-        os.environ.setdefault("KMP_BLOCKTIME", "1")  # LLVM's, milliseconds
+    for variable, value in thread_settings().items():
+        os.environ.setdefault(variable, value)
     return cast(QuantileModel, importlib.import_module(f"raysearch.models.{name}").MODEL)
+
+
+def thread_settings() -> dict[str, str]:
+    """Return how long threads of OpenMP wait actively, as variables that are read at first import.
+
+    As long as they do by default, they take the cores from those that work: on a busy machine two were
+    measured to take 15 times as long as one. Not at all, and on some machines they wake up on the same core,
+    and take ten times as long on an idle one.
+    """
+    if "OMP_WAIT_POLICY" in os.environ:
+        return {}
+    return {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}  # GNU's, rounds; LLVM's, milliseconds

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,22 @@ def _base_params(settings: FitSettings, rows: int) -> dict[str, Any]:
         "force_row_wise" if rows < _SMALL_ROWS else "force_col_wise": True,
         "feature_pre_filter": False,  # else trials with a smaller min_data_in_leaf could not share the bins
         "verbosity": -1,
+        **_together(settings),
+    }
+
+
+def _together(settings: FitSettings) -> dict[str, Any]:
+    """Return what makes one training of those of several processes.
+
+    The network is the thread's that has opened it: levels are trained in turns, each by all threads.
+    """
+    if settings.workers == 1:
+        return {}
+    return {
+        "tree_learner": "data",
+        "pre_partition": True,
+        "num_machines": settings.workers,
+        "num_threads": settings.of_a_tree,
     }
 
 
@@ -126,6 +143,7 @@ class _Fit:
             ]
             self._trees = json.loads(files[_TREES])
         self._threads = settings.threads
+        self._in_turns = settings.threads == 1 or settings.workers > 1
         self.additive = adds_up(params)
         self.rounds = len(self._trees[0]) - 1
 
@@ -136,7 +154,7 @@ class _Fit:
                 booster.update(fobj=gradient)
                 trees.append(booster.current_iteration())
 
-        if self._threads == 1:
+        if self._in_turns:
             for level in zip(self._boosters, self._gradients, self._trees, strict=True):
                 train(*level)
         else:
@@ -223,6 +241,17 @@ class LightGBM:
         if (dataset.num_data(), dataset.num_feature()) != (frame.rows, frame.features.num_columns):
             raise ValueError(f"{path} holds other rows")
         return dataset
+
+    @contextlib.contextmanager
+    def joined(self, network: Mapping[str, Any]) -> Iterator[None]:
+        # A network belongs to a booster in Python, but to the thread in the library: one that trains nothing
+        # holds it for all others.
+        holder = lgb.Booster({"verbosity": -1}, lgb.Dataset(np.zeros((2, 1)), np.zeros(2)))
+        holder.set_network(**network)
+        try:
+            yield
+        finally:
+            holder.free_network()
 
     def start(
         self, binned: lgb.Dataset, params: Mapping[str, Any], settings: FitSettings, watched: Frame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -77,6 +78,7 @@ class FitSettings:
         threads: of a fit; levels that are trained beside each other need not wait for each other.
         within: of these, those that share the work on one tree, and wait for each other at each split; None:
             all.
+        workers: processes that train together, each on rows of its own; see ``QuantileModel.joined``.
         monotone: for each feature column 1 or -1 where every quantile must rise or fall with it, all else
             being equal, and 0 where it is free; empty: all are. Rows in which the column is missing stand
             apart.
@@ -90,6 +92,7 @@ class FitSettings:
     monotone: tuple[int, ...] = ()
     interleaved: bool = False
     within: int | None = None
+    workers: int = 1
 
     @property
     def of_a_tree(self) -> int:
@@ -163,6 +166,16 @@ class QuantileModel(Protocol):
 
         Raises:
             Exception: the file is not what ``save_binned`` wrote of these rows.
+        """
+
+    def joined(self, network: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Let the calling thread bin and train inside as one of ``settings.workers`` processes.
+
+        All of them do the same steps in the same order, each with its own rows; what is dumped is then the
+        same everywhere.
+
+        Args:
+            network: where they find each other, in the library's own words.
         """
 
     def start(self, binned: Any, params: Mapping[str, Any], settings: FitSettings, watched: Frame) -> Fit:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,9 @@ class XGBoost:
         self, path: Path, frame: Frame, params: Mapping[str, Any], settings: FitSettings
     ) -> xgb.QuantileDMatrix:
         raise NotImplementedError("XGBoost keeps no binned data in files")
+
+    def joined(self, network: Mapping[str, Any]) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()  # a communicator of the process serves all that is trained in it
 
     def start(
         self, binned: xgb.QuantileDMatrix, params: Mapping[str, Any], settings: FitSettings, watched: Frame

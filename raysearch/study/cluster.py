@@ -15,7 +15,7 @@ from pathlib import Path
 
 from raysearch.config import ComputeConfig
 from raysearch.errors import ClusterError
-from raysearch.memory import Room
+from raysearch.memory import Room, trials_at_once
 from raysearch.study.guard import SignalHandlers, environment, first_interrupt_waits
 from raysearch.study.own_ray import ALONE, SETTINGS, OwnRay, Stands, garbage_left
 from raysearch.study.scaling import Asks, Growth, asking, lacking
@@ -35,8 +35,9 @@ class Cluster:
         own: the connection ends with the search, and with it all that the search has left there.
         grows: nodes may join and leave.
         rooms: what each node has for trials.
-        worker_bytes: memory that is set aside for each trial; 0: none is.
         asks: by what more nodes are asked for; None: nothing starts any.
+        worker_bytes: memory that is set aside for each worker of a trial; 0: none is.
+        desk_bytes: the same for the process that scores a trial of several workers.
     """
 
     address: str
@@ -49,6 +50,7 @@ class Cluster:
     worker_bytes: int = 0
     grows: bool = False
     asks: Asks | None = None
+    desk_bytes: int = 0
 
 
 def check_address(address: str | None) -> None:
@@ -94,9 +96,11 @@ def check_fits(compute: ComputeConfig) -> None:
             f"--gpus-per-trial {compute.gpus_per_trial:g}: this machine has no NVIDIA GPU; leave it out, or "
             "give --address of a cluster that has"
         )
-    if compute.engine == "ray" and compute.address is None and compute.cpus_per_trial > cores:
+    asked, workers = compute.cpus_per_trial, compute.workers_per_trial
+    if compute.engine == "ray" and compute.address is None and asked * workers > cores:
+        many = f"--workers-per-trial {workers} of " if workers > 1 else ""
         raise ClusterError(
-            f"--cpus-per-trial {compute.cpus_per_trial}: this machine has {cores} cores; give at most as "
+            f"{many}--cpus-per-trial {asked}: this machine has {cores} cores; give at most as "
             "many, or --address of a larger cluster"
         )
 
@@ -218,12 +222,19 @@ def _check_same(address: str | None, connected_to: str) -> None:
 def _describe(compute: ComputeConfig, dashboard: str, asks: Asks | None, *, own: bool) -> Cluster:
     import ray
 
-    why_none = asks.wait_for_room(lambda: any(room.slots for room in _rooms(compute))) if asks else ""
+    why_none = asks.wait_for_room(lambda: _trials_fit(compute) > 0) if asks else ""
     context = ray.get_runtime_context()
     resources = ray.cluster_resources()
     cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
     rooms = _rooms(compute)
-    slots = sum(room.slots for room in rooms)
+    workers = sum(room.slots for room in rooms)
+    slots = workers // compute.workers_per_trial
+    if workers and not slots:
+        raise ClusterError(
+            f"the cluster has room for {workers} workers of {compute.cpus_per_trial} CPUs and "
+            f"{compute.gpus_per_trial:g} GPUs, and a trial takes {compute.workers_per_trial} of them "
+            f"(--workers-per-trial); it has {cpus:g} CPUs and {gpus:g} GPUs in all{why_none}"
+        )
     if slots < 1:
         raise ClusterError(
             f"no node of the cluster can hold a trial of {compute.cpus_per_trial} CPUs and "
@@ -241,26 +252,32 @@ def _with_scheme(address: str) -> str:
     return f"http://{address}" if address else ""
 
 
-def slots_now(compute: ComputeConfig, worker_bytes: int) -> int:
+def slots_now(compute: ComputeConfig, worker_bytes: int, desk_bytes: int = 0) -> int:
     """Return how many trials can run at once on the nodes that the connected cluster has now.
 
     Args:
-        worker_bytes: memory that is set aside for each; 0: none is.
+        worker_bytes: memory that is set aside for each of their workers, and ``desk_bytes`` beside them; 0:
+            none is.
     """
-    rooms = _rooms(compute)
-    fit = sum(min(room.slots, room.memory // worker_bytes) if worker_bytes else room.slots for room in rooms)
-    return min(int(fit), compute.max_concurrent or sys.maxsize)
+    rooms, workers = _rooms(compute), compute.workers_per_trial
+    most = min(sum(room.slots for room in rooms) // workers, compute.max_concurrent or sys.maxsize)
+    return trials_at_once(rooms, worker_bytes, desk_bytes, workers, most)
 
 
-def more_wanted(compute: ComputeConfig, worker_bytes: int, trials: float) -> int:
+def more_wanted(compute: ComputeConfig, worker_bytes: int, desk_bytes: int, trials: float) -> int:
     """Return for how many more trials the connected cluster is to be asked for nodes.
 
     Args:
-        worker_bytes: memory that is set aside for each; 0: none is.
+        worker_bytes: memory that is set aside for each of their workers, and ``desk_bytes`` beside them.
         trials: that there is work for at once; inf: as many as there may be.
     """
-    slots = max(1, slots_now(compute, worker_bytes))  # a search runs one at least, and Tune asks for that
+    # A search runs one at least, and Tune asks for that.
+    slots = max(1, slots_now(compute, worker_bytes, desk_bytes))
     return lacking(trials, compute, _rooms(compute), slots, worker_bytes)
+
+
+def _trials_fit(compute: ComputeConfig) -> int:
+    return sum(room.slots for room in _rooms(compute)) // compute.workers_per_trial
 
 
 def _rooms(compute: ComputeConfig) -> tuple[Room, ...]:

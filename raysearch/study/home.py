@@ -183,7 +183,7 @@ class Home:
         return False
 
     def push(self, name: str, only: Path | None = None) -> None:
-        """Copy a study's files, or one of them, to the home's address; a directory needs no copy."""
+        """Copy a study's files, or one file or directory of them, to the home's address, where it is one."""
         if not self._remote:
             return
         from pyarrow.fs import LocalFileSystem, copy_files
@@ -192,9 +192,12 @@ class Home:
         try:
             files, prefix = self._filesystem()
             with self._errors_told("written"):
+                there = f"{prefix}/{source.relative_to(self.root).as_posix()}"
+                if only is not None and only.is_dir():
+                    files.create_dir(there)
                 copy_files(
                     str(source),
-                    f"{prefix}/{source.relative_to(self.root).as_posix()}",
+                    there,
                     source_filesystem=LocalFileSystem(),
                     destination_filesystem=files,
                 )
@@ -210,6 +213,20 @@ class Home:
             files, prefix = self._filesystem()
             with self._errors_told("written"), contextlib.suppress(FileNotFoundError):
                 files.delete_file(f"{prefix}/{file.relative_to(self.root).as_posix()}")
+
+    def remove_directory(self, directory: Path) -> None:
+        """Remove a directory of a study, at the home's address too; it may not be there."""
+        shutil.rmtree(directory, ignore_errors=True)
+        if self._remote:
+            files, prefix = self._filesystem()
+            with self._errors_told("written"), contextlib.suppress(FileNotFoundError):
+                files.delete_dir(f"{prefix}/{directory.relative_to(self.root).as_posix()}")
+
+    def seen_at(self, path: Path) -> str:
+        """Return where other machines find a file of a study, with its secrets; a local one: might."""
+        if self._remote:
+            return below(self._address, path.relative_to(self.root).as_posix())
+        return str(path.absolute())
 
     def _keep_scratch(self, name: str) -> Path:
         """Copy a study out of the scratch directory, which goes with this process."""

@@ -11,6 +11,8 @@ from typing import Any
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 
+from raysearch.study.line import GroupLostError
+
 
 @contextlib.contextmanager
 def losses_survived() -> Iterator[None]:
@@ -48,6 +50,8 @@ def why_lost(error: BaseException | None) -> str:
     if error is None:
         return "its worker was lost"
     if isinstance(error, RayTaskError):
+        if isinstance(error.cause, GroupLostError):
+            return str(error.cause)
         return f"{type(error.cause).__name__}: {error.cause}"
     if not isinstance(error, RayActorError):
         return f"its worker was lost: {last_line(str(error))}"

@@ -65,6 +65,11 @@ class StudyPaths:
         return self.root / "outbox.json"
 
     @property
+    def shards(self) -> Path:
+        """The prepared table in parts, one a worker of a trial of several, while the search goes on."""
+        return self.root / "shards"
+
+    @property
     def log(self) -> Path:
         """What Ray, Tune, Optuna and MLflow have to say."""
         return self.root / "raysearch.log"

@@ -24,9 +24,11 @@ from raysearch.space import SearchSpace
 from raysearch.study.cluster import Cluster, more_wanted, slots_now
 from raysearch.study.conductor import Conductor
 from raysearch.study.gauges import Gauges
+from raysearch.study.group_left import give_back_left, wait_for_groups
 from raysearch.study.guard import Fault, process_left_alone
 from raysearch.study.ledger import Ledger
 from raysearch.study.loss import last_line, losses_survived
+from raysearch.study.shards import Shards
 from raysearch.study.tune_hooks import GentleHaltError, Halt, Local, RungScheduler, Steps
 from raysearch.study.worker import (
     BEGUN,
@@ -36,6 +38,7 @@ from raysearch.study.worker import (
     SPEC,
     Shared,
     TrialWorker,
+    Work,
     environment_left,
     shared_begun,
 )
@@ -129,6 +132,7 @@ def run_on_ray(
     job: tuple[pa.Table, Recipe],
     place: tuple[Cluster, ComputeConfig],
     share: str = "",
+    shards: Shards | None = None,
 ) -> None:
     """Run trials on the connected cluster until the conductor wants no more.
 
@@ -136,21 +140,36 @@ def run_on_ray(
         job: the shared table, put into the object store once, and what workers must know of it.
         place: where to run, and what one trial needs.
         share: under which workers on this machine find what was learnt for them already.
+        shards: where the parts of the table lie, for trials of several workers.
 
     Raises:
         RaysearchError: when trials cannot be written down, no worker can start, or Tune itself fails.
     """
     alone = place[0].slots < 2 and place[0].asks is None
-    with _shared(job, share, alone) as shared:
+    with _shared(_work(job, shards, place), share, alone) as shared:
         _run_until_done(conductor, (ledger, space, shared), place)
 
 
+def _work(job: tuple[pa.Table, Recipe], shards: Shards | None, place: tuple[Cluster, ComputeConfig]) -> Work:
+    """Return what workers are given: of several a trial, the one that scores needs no features."""
+    if shards is None:
+        return Work(*job)
+    from raysearch.study.spread import to_be_scored
+
+    return Work(to_be_scored(*job), job[1], shards, _needs(*place))
+
+
+def _needs(cluster: Cluster, compute: ComputeConfig) -> dict[str, float]:
+    """Return what a worker asks Ray for."""
+    return {"CPU": compute.cpus_per_trial, "GPU": compute.gpus_per_trial, "memory": cluster.worker_bytes}
+
+
 @contextlib.contextmanager
-def _shared(job: tuple[pa.Table, Recipe], share: str, alone: bool) -> Iterator[Shared]:
+def _shared(work: Work, share: str, alone: bool) -> Iterator[Shared]:
     """Put what all workers need into the object store, once."""
     own = "" if share or alone else uuid.uuid4().hex
     shared = Shared(share or own)
-    shared.ref = ray.put(job)
+    shared.ref = ray.put(work)
     try:
         yield shared
     finally:
@@ -164,7 +183,7 @@ def _run_until_done(
 ) -> None:
     ledger, space, shared = study
     conductor.slots = place[0].slots
-    gauges = Gauges(ledger.study.study_name, place[1].cpus_per_trial)
+    gauges = Gauges(ledger.study.study_name, place[1].cores_of_trial)
     failures, ended = 0, -1
     while True:
         fault = Fault()
@@ -180,6 +199,8 @@ def _run_until_done(
         finally:
             conductor.release()
             search.tell_figures()
+            if place[1].workers_per_trial > 1 and not place[0].own:
+                wait_for_groups()
         if fault.error:
             raise fault.error
         if not conductor.stopped_by:
@@ -210,12 +231,16 @@ def _tuner(
 ) -> tune.Tuner:
     cluster, compute = place
     capacity = functools.partial(_capacity, conductor, place) if cluster.grows else None
-    needs = {"CPU": compute.cpus_per_trial, "GPU": compute.gpus_per_trial, "memory": cluster.worker_bytes}
+    tidy = give_back_left if compute.workers_per_trial > 1 else None
+    needs = _needs(cluster, compute)
+    if compute.workers_per_trial > 1:  # which ask for themselves; Ray wants to be asked for something
+        needs = {"CPU": 0, "memory": max(1, cluster.desk_bytes)}
     worker = tune.with_resources(TrialWorker, needs)
     # Tune finds the class by its name; studies that run beside each other may ask for other resources. Ray's
     # dashboard shows the qualified one.
     worker.__name__ = worker.__qualname__ = (
-        f"{TrialWorker.__name__}_{compute.cpus_per_trial}_{compute.gpus_per_trial:g}_{cluster.worker_bytes}"
+        f"{TrialWorker.__name__}_{compute.cpus_per_trial}_{compute.gpus_per_trial:g}_{needs['memory']}"
+        f"_{compute.workers_per_trial}"
     )
     return tune.Tuner(
         worker,
@@ -234,7 +259,7 @@ def _tuner(
         run_config=tune.RunConfig(
             name="study",
             storage_path=scratch,
-            callbacks=[Steps(conductor, search, fault, cluster.own, capacity, compute.trial_timeout_s)],
+            callbacks=[Steps(conductor, search, fault, cluster.own, capacity, compute.trial_timeout_s, tidy)],
             verbose=0,
             # The conductor tries lost trials again: Tune fails one whose worker died between two trials.
             failure_config=tune.FailureConfig(max_failures=0),
@@ -248,9 +273,9 @@ def _capacity(conductor: Conductor, place: tuple[Cluster, ComputeConfig]) -> int
     cluster, compute = place
     if cluster.asks is not None:
         with contextlib.suppress(Exception):  # what keeps Ray from taking a wish costs no trial
-            more = more_wanted(compute, cluster.worker_bytes, conductor.useful)
+            more = more_wanted(compute, cluster.worker_bytes, cluster.desk_bytes, conductor.useful)
             cluster.asks.keep(more, cluster.worker_bytes)
-    return slots_now(compute, cluster.worker_bytes)
+    return slots_now(compute, cluster.worker_bytes, cluster.desk_bytes)
 
 
 def _trial_name(trial: tune.experiment.Trial) -> str:

@@ -119,7 +119,7 @@ class Asks:
         Where some of it has come, all is given back until the next call: trials would find it taken.
 
         Args:
-            worker_bytes: memory that is set aside for a trial; 0: none is.
+            worker_bytes: memory that is set aside for each of their workers; 0: none is.
         """
         from ray.util.placement_group import placement_group, remove_placement_group
 
@@ -134,7 +134,7 @@ class Asks:
         while len(self._groups) > count:
             remove_placement_group(self._groups.pop())
         while len(self._groups) < count:
-            self._groups.append(placement_group([bundle]))
+            self._groups.append(placement_group([bundle] * self._compute.workers_per_trial))
 
     def withdraw(self) -> None:
         """Ask for nothing any more."""

@@ -108,6 +108,7 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
         own: bool,
         capacity: Callable[[], int] | None = None,
         timeout_s: float | None = None,
+        tidy: Callable[[], None] | None = None,
     ) -> None:
         """Watch a search.
 
@@ -116,6 +117,7 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
             own: the connection to the cluster ends with the search.
             capacity: tells how many trials fit at once now, where nodes come and go.
             timeout_s: for which a trial may run, its worker's start not counted; None: for ever.
+            tidy: gives back now and then what killed trials have left; None: they leave nothing.
         """
         self._conductor = conductor
         self._search = search
@@ -124,6 +126,7 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
         self._fault = fault
         self._own = own
         self._capacity = capacity
+        self._tidy = tidy
         self._looked_s = time.monotonic()
 
     def on_trial_start(
@@ -153,6 +156,8 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
         if time.monotonic() - self._looked_s > _LOOK_EVERY_S:
             self._looked_s = time.monotonic()
             self._search.tell_figures()
+            if self._tidy is not None:
+                self._tidy()
             if self._capacity is not None:
                 self._conductor.slots = max(1, self._capacity())
         if self._timeout_s is not None:

@@ -6,17 +6,24 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import ray
 from ray import tune
 
 from raysearch.bench import Bench
 from raysearch.models import get_model
 from raysearch.node_share import NodeShare
+from raysearch.recipe import Recipe
+from raysearch.study.line import GroupLostError
 from raysearch.trial import Report, TrialSpec, reports
+
+if TYPE_CHECKING:
+    from raysearch.study.shards import Shards
+    from raysearch.study.spread import SpreadBench
 
 SCORE, REPORT, SPEC, JOB, BEGUN = "score", "report", "spec", "job", "begun"
 _LONGEST_START_S = 60.0  # of a worker: what clocks that differ may make of it
@@ -58,22 +65,46 @@ def shared_begun(begun: bytes) -> Shared | None:
     return shared
 
 
+@dataclass(frozen=True)
+class Work:
+    """What all trials of a study are given.
+
+    Attributes:
+        table: the prepared table; where trials have several workers, what ``to_be_scored`` leaves of it.
+        shards: where the table's parts lie; None: a trial has one worker, which sees the whole table.
+        needs: of each of several workers, see ``Group``.
+    """
+
+    table: pa.Table
+    recipe: Recipe
+    shards: Shards | None = None
+    needs: Mapping[str, float] = field(default_factory=dict)
+
+
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
-    """A process that stays warm from trial to trial and keeps its binned data."""
+    """A process that stays warm from trial to trial and keeps its binned data, or the group that has it."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self._least_s = math.inf  # between a trial's proposal and its arrival, by clocks that may differ
         self._waited_s: float | None = self._waited(config[SPEC])
         begun_s = time.monotonic()
-        table, recipe = ray.get(config[JOB].ref)
-        self._bench = Bench(table, recipe, NodeShare(str(config[JOB])))
+        work: Work = ray.get(config[JOB].ref)
+        self._spread: SpreadBench | None = None
+        if work.shards is None:
+            self._bench: Bench | SpreadBench = Bench(work.table, work.recipe, NodeShare(str(config[JOB])))
+        else:
+            from raysearch.study.spread import SpreadBench
+
+            self._bench = self._spread = SpreadBench(work.table, work.recipe, work.shards, work.needs)
+            self._spread.stand(config[SPEC].model)
         self._waited_s += time.monotonic() - begun_s
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        # Two thirds of the time in which LightGBM loads are scikit-learn's, for classes that no trial uses.
-        with _without("sklearn"):
-            get_model(new_config[SPEC].model)
+        if self._spread is None:
+            # Two thirds of LightGBM's time to load are scikit-learn's, for classes that no trial uses.
+            with _without("sklearn"):
+                get_model(new_config[SPEC].model)
         # A trial is sent the seconds that it has, not a moment of the driver's clock: hosts' clocks differ.
         waited, self._waited_s = self._waited_s, None
         since_s = time.monotonic() - (self._waited(new_config[SPEC]) if waited is None else waited)
@@ -95,8 +126,14 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         report = next(self._reports)
+        if report.failure and self._spread is not None and self._spread.lost:
+            raise GroupLostError(self._spread.lost)  # no fault of the trial's: it is tried again
         score = report.rung.score if report.rung else float("nan")
         return {SCORE: score, REPORT: report, "done": report.final or bool(report.failure)}
+
+    def cleanup(self) -> None:
+        if self._spread is not None:
+            self._spread.end()
 
 
 @contextlib.contextmanager

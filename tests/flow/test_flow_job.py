@@ -26,7 +26,9 @@ def job(rows, features=20, cpus=1, space="lightgbm"):
         encoder=SimpleNamespace(names=["x"] * features),
         fits=(FoldRows(((0, rows // 2),), (rows // 2, rows)),),
     )
-    config = SimpleNamespace(compute=SimpleNamespace(cpus_per_trial=cpus), search=SimpleNamespace(refit=True))
+    config = SimpleNamespace(
+        compute=SimpleNamespace(cpus_per_trial=cpus, workers_per_trial=1), search=SimpleNamespace(refit=True)
+    )
     return Job(config, load_space(space), dataset, None, None, None)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from raysearch.data import prepare
-from raysearch.flow.space import suited
+from raysearch.flow.space import refuse_location, suited
 from raysearch.space import load_space
 
 
@@ -96,3 +96,15 @@ def test_no_first_trial_of_a_small_table_is_lost(study, table, no_report):
     assert [trial.state for trial in done.trials] == ["finished"] * 4
     scores = [trial.score for trial in done.trials]
     assert max(scores[1:]) < 1.5 * scores[0]
+
+
+@pytest.mark.parametrize("source", [None, "wide"])
+@pytest.mark.parametrize("model", ["lightgbm", "xgboost"])
+def test_trials_over_several_workers_learn_no_location(settings, table, model, source):
+    """Whatever ships with raysearch serves them, start points included."""
+    words = {"search__model": model, "compute__engine": "ray", "compute__workers_per_trial": 2}
+    config = settings(search__space=source, **words)
+    space = suited(config, load_space(model, source), prepare(config, table))
+    assert "location" in names(load_space(model, source)) and "location" not in names(space)
+    assert not any("location" in point for point in space.spaces[0].start)
+    refuse_location(config, space)
