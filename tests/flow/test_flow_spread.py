@@ -43,7 +43,7 @@ def test_a_study_ends_with_a_forecaster_that_serves(study, local_ray, no_report,
     told = load_forecaster(done.model_path).predict(frame.drop(columns="demand").tail(50))
     levels = np.asarray(told)
     assert np.isfinite(levels).all() and (np.diff(levels, axis=1) >= 0).all()
-    assert done.test.metrics["test_pinball_loss_avg"] < 1
+    assert done.test.metrics["pinball_loss_avg"] < 1
     (note,) = [text for text in display.warnings if "2 workers together" in text]
     assert "fitted again" in note and "location" in note
     assert any("2 workers together" in text for text in done.warnings)
