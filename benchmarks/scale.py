@@ -29,6 +29,7 @@ from raysearch.data import Transform
 from raysearch.models import FitSettings
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows, Rung
+from raysearch.reports import Report
 from raysearch.space import load_space
 from raysearch.study import ray_engine
 from raysearch.study.cluster import connected
@@ -37,7 +38,6 @@ from raysearch.study.kept import KeptModels
 from raysearch.study.ledger import Ledger, open_storage
 from raysearch.study.limits import Limits
 from raysearch.study.sampler import make_sampler
-from raysearch.trial import Report
 
 
 def worker_that(sleeps_s: float) -> type:

@@ -19,8 +19,9 @@ from raysearch.models import MODEL_NAMES, FitSettings, Frame, by_fold, get_model
 from raysearch.objectives import parse_objectives
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
+from raysearch.reports import reports, unpack
 from raysearch.scoring import TrialError
-from raysearch.trial import TrialSpec, reports, run_trial, rungs_for, unpack
+from raysearch.trial import TrialSpec, run_trial, rungs_for
 
 LEVELS = (0.1, 0.5, 0.9)
 ROWS, TRAIN = 300, 220

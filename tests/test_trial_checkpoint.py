@@ -17,7 +17,8 @@ from raysearch.data import Transform
 from raysearch.models import MODEL_NAMES, FitSettings
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
-from raysearch.trial import TrialSpec, reports, unpack
+from raysearch.reports import reports, unpack
+from raysearch.trial import TrialSpec
 
 LEVELS = (0.1, 0.5, 0.9)
 EDGES = ((0, 200), (200, 400), (400, 600))

@@ -17,7 +17,8 @@ from raysearch.models import MODEL_NAMES, FitInTurns, FitSettings, Frame, by_fol
 from raysearch.node_share import NodeShare, end_share
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows, Rung
-from raysearch.trial import TrialSpec, reports, run_trial, unpack
+from raysearch.reports import reports, unpack
+from raysearch.trial import TrialSpec, run_trial
 
 LEVELS = (0.1, 0.5, 0.9)
 EDGES = ((0, 200), (200, 400), (400, 600))

@@ -19,7 +19,8 @@ from raysearch.models import MODEL_NAMES, FitSettings
 from raysearch.node_share import NodeShare, end_share
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
-from raysearch.trial import TrialSpec, reports
+from raysearch.reports import reports
+from raysearch.trial import TrialSpec
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 ROWS, EDGES = 900, ((0, 300), (300, 600), (600, 900))

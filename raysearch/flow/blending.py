@@ -15,8 +15,8 @@ from raysearch.flow.job import Job
 from raysearch.metrics import Array, Ints
 from raysearch.models import Frame, by_fold, get_model, join, load_located
 from raysearch.records import Ensemble, TrialResult
+from raysearch.reports import unpack
 from raysearch.study.kept import Files, KeptModels
-from raysearch.trial import unpack
 
 _NEAR_IN_TIME = 1.01  # of the best trial's score, up to which a mean is preferred to it
 _TIMED_ROWS = 1000  # that predictions are timed on; also the unit of the bound

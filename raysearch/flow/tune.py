@@ -9,40 +9,33 @@ from typing import Any
 import pyarrow.feather
 
 import raysearch
-from raysearch.addresses import hide_secrets
 from raysearch.config import Config, make_config
 from raysearch.data import prepare, read_table, write_folds
 from raysearch.errors import DataError, InterruptedStudyError, TrackingError, resume_command
 from raysearch.flow.ahead import LoadedAhead
 from raysearch.flow.choosing import check_pick, picks_only, refuse_number
 from raysearch.flow.closing import close_study
-from raysearch.flow.display import Display, SearchBegins, Silent
-from raysearch.flow.environment import describe_environment
+from raysearch.flow.display import Display, Silent
 from raysearch.flow.job import Clock, Job
 from raysearch.flow.older import as_begun
+from raysearch.flow.opening import make_conductor, open_ledger, search_begins, study_info
 from raysearch.flow.places import complete, knock, to_keep, with_ledger
 from raysearch.flow.searching import connection, learnt_ahead, planned, search
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
 from raysearch.flow.space import refuse_location, suited
 from raysearch.flow.study import Study
-from raysearch.flow.warm import kept_start, look_back, plain_start, warm_start
+from raysearch.flow.warm import look_back, plain_start, warm_start
 from raysearch.logs import chatter_to
 from raysearch.space import SearchSpace, load_space, parse_space
-from raysearch.study.checkpoints import Checkpoints
-from raysearch.study.cluster import Cluster
-from raysearch.study.conductor import Conductor, Watcher
+from raysearch.study.conductor import Conductor
 from raysearch.study.home import Home
-from raysearch.study.kept import KeptModels
-from raysearch.study.ledger import Ledger, forget, open_storage
-from raysearch.study.limits import Limits
-from raysearch.study.sampler import make_sampler
+from raysearch.study.ledger import Ledger, forget
 from raysearch.tracking import (
     StudyInfo,
     Tracker,
     open_tracker,
 )
 
-_CANDIDATES_A_MEMBER = 2  # models kept for each that the ensemble may have
 _CONTINUED = (
     "trials",
     "patience",
@@ -189,11 +182,13 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
 
         try:
             with no_interrupt_lost():
-                ledger = _open_ledger(job)
+                ledger = open_ledger(job)
                 check_pick(job, ledger.results)
                 ahead = LoadedAhead([part.model for part in job.space.spaces])
                 here = job.config.compute.engine == "inline"  # where trials run, this process has no time
-                conductor = _conductor(job, ledger, (tracker, display) if here else (tracker, display, ahead))
+                conductor = make_conductor(
+                    job, ledger, (tracker, display) if here else (tracker, display, ahead)
+                )
                 tracker.prepare()
             with learnt_ahead(job, conductor, ledger) as share:
                 job = replace(job, share=share)
@@ -228,11 +223,11 @@ def _search(
     with connection(job, conductor, display) as cluster:
         cluster, plan = planned(job, conductor, cluster)
         with no_interrupt_lost(), job.clock.watch.part("record"):
-            _start_record(tracker, _info(job), begins)
+            _start_record(tracker, study_info(job), begins)
             if not job.picks_only:
                 ledger.try_cut_again()
             tracker.reconcile(ledger.results, ledger.release_lost())
-            display.search_begins(_begins(job, ledger, tracker, cluster))
+            display.search_begins(search_begins(job, ledger, tracker, cluster))
         for told in filter(None, (plan.told, job.spread_note)):
             display.warn(told)
         with job.clock.watch.part("search"):
@@ -251,66 +246,3 @@ def _start_record(tracker: Tracker, info: StudyInfo, begin: Callable[[], None]) 
         begin()
         raise
     begin()
-
-
-def _open_ledger(job: Job) -> Ledger:
-    storage = open_storage(job.paths.ledger, job.config.study.ledger)
-    search = job.config.search
-    warm = kept_start(job.about.warm)
-    points = warm.points if warm else ()
-    ledger = Ledger.open(storage, job.about.ledger_name, job.space, len(job.config.objectives), points)
-    ledger.use_sampler(make_sampler(job.space, search.seed, ledger.begun, search.sampler, len(points)))
-    return ledger
-
-
-def _info(job: Job) -> StudyInfo:
-    return StudyInfo(
-        name=job.about.name,
-        study_id=job.about.id,
-        config=job.config.to_dict(),
-        facts=job.dataset.facts,
-        quality=job.dataset.quality,
-        environment=describe_environment(),
-    )
-
-
-def _conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Conductor:
-    search, bound = job.config.search, job.config.search.max_predict_ms
-    ended = sum(result.counts for result in ledger.results)
-    limits = Limits(
-        trials=ended if job.picks_only else search.trials,
-        deadline_s=job.clock.search_deadline_s,
-        patience=search.patience,
-        scheduler=job.config.early_stopping,
-        max_rounds=job.space.max_rounds,
-        refit_scale=job.refit_scale if search.refit else 0.0,
-        refit_most_s=job.clock.refit_most_s,
-        pick=job.config.pick,
-        candidates=1 if search.ensemble == 1 and bound is None else _CANDIDATES_A_MEMBER * search.ensemble,
-        members=search.ensemble,
-        last_words_s=job.clock.last_words_s,
-        checkpoint_after_s=job.config.compute.checkpoint_after_s,
-    )
-    return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers, _checkpoints(job))
-
-
-def _checkpoints(job: Job) -> Checkpoints:
-    name = job.about.name
-    return Checkpoints(job.paths.checkpoints, lambda file: job.home.push(name, file), job.home.remove)
-
-
-def _begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None) -> SearchBegins:
-    return SearchBegins(
-        study=job.about.name,
-        facts=job.dataset.facts,
-        quality=job.dataset.quality,
-        dashboard=cluster.dashboard if cluster else "",
-        slots=cluster.slots if cluster else 1,
-        tracking_uri=hide_secrets(tracker.uri) if tracker.uri else None,
-        ended=ledger.results,
-        trials=job.config.search.trials,
-        time_budget_s=job.config.search.time_budget_s,
-        deadline_s=job.clock.deadline_s,
-        objectives=tuple(objective.title for objective in job.config.objectives),
-        warm=None if ledger.results else kept_start(job.about.warm),
-    )

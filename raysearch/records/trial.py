@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -37,6 +38,13 @@ class Rung:
         It is also the step that Optuna is told, which takes later ones to tell more.
         """
         return 0 if self.folds else self.step
+
+    @property
+    def not_finite(self) -> str:
+        """Return which of the scores is no number, and what it is; empty: all are."""
+        told = {"score": self.score, **self.objectives}
+        wrong = ((name, value) for name, value in told.items() if not math.isfinite(value))
+        return next((f"the {name} after {self.step} rounds is {value}" for name, value in wrong), "")
 
 
 @dataclass(frozen=True)

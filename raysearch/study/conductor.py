@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import optuna
 
@@ -20,20 +20,11 @@ from raysearch.study.ledger import Ledger, Proposal
 from raysearch.study.limits import Limits, TimeLeft
 from raysearch.study.pruning import Rungs
 from raysearch.study.tally import Tally
+from raysearch.study.watcher import Watcher
 from raysearch.trial import TrialSpec, rungs_for
 
 Wish = Literal["more", "wait", "done"]
 _RETRIES = 2  # times that a trial is tried again after it lost its worker
-
-
-class Watcher(Protocol):
-    """Told of every event of a search: the tracker, the progress display."""
-
-    def trial_started(self, number: int, key: str, model: str, params: Mapping[str, Any]) -> None: ...
-
-    def trial_ended(self, result: TrialResult) -> None: ...
-
-    def trial_interrupted(self, key: str) -> None: ...
 
 
 class Conductor:
@@ -192,8 +183,8 @@ class Conductor:
         proposal, history = self._running[key], self._history[key]
         if any(earlier.stage == rung.stage for earlier in history):
             return key not in self._stopping  # tried again after a fault: known already
-        if not _is_finite(rung):
-            self._stopping[key] = _not_finite(rung)
+        if rung.not_finite:
+            self._stopping[key] = rung.not_finite
             return False
         history.append(rung)
         self._ledger.report(proposal.number, rung)
@@ -209,8 +200,8 @@ class Conductor:
         Args:
             cut: it had no time for more, so that its score tells less of its parameters than others' do.
         """
-        if not _is_finite(rung):
-            self.failed(key, _not_finite(rung))
+        if rung.not_finite:
+            self.failed(key, rung.not_finite)
             return
         proposal, history = self._running[key], self._history[key]
         if files is not None:
@@ -362,13 +353,3 @@ class Conductor:
         self._kept.keep_only({trial.key for trial in (*self._tally.defaults, *self._tally.leaders.trials)})
         for watcher in self._watchers:
             watcher.trial_ended(result)
-
-
-def _is_finite(rung: Rung) -> bool:
-    return all(map(math.isfinite, (rung.score, *rung.objectives.values())))
-
-
-def _not_finite(rung: Rung) -> str:
-    told = {"score": rung.score, **rung.objectives}
-    name, value = next(item for item in told.items() if not math.isfinite(item[1]))
-    return f"the {name} after {rung.step} rounds is {value}"

@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from raysearch.bench import Bench
 from raysearch.recipe import Recipe
+from raysearch.reports import reports
 from raysearch.space import SearchSpace
 from raysearch.study.conductor import Conductor
 from raysearch.study.ledger import Ledger
-from raysearch.trial import TrialSpec, reports
+from raysearch.trial import TrialSpec
 
 TRIALS = "trials"  # what is told of the driver's time: here it is the worker too
 

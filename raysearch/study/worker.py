@@ -18,8 +18,9 @@ from raysearch.bench import Bench
 from raysearch.models import get_model
 from raysearch.node_share import NodeShare
 from raysearch.recipe import Recipe
+from raysearch.reports import Report, reports
 from raysearch.study.line import GroupLostError
-from raysearch.trial import Report, TrialSpec, reports
+from raysearch.trial import TrialSpec
 
 if TYPE_CHECKING:
     from raysearch.study.shards import Shards

@@ -17,13 +17,14 @@ from raysearch.data import Transform
 from raysearch.models import FitSettings
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows, Rung, TrialResult
+from raysearch.reports import Report
 from raysearch.space import SearchSpace
 from raysearch.space.read import load_space, parse_space
 from raysearch.study.conductor import Conductor, Limits
 from raysearch.study.kept import KeptModels
 from raysearch.study.ledger import Ledger, open_storage
 from raysearch.study.sampler import make_sampler
-from raysearch.trial import Report, TrialSpec
+from raysearch.trial import TrialSpec
 
 SMALL = {
     "model": "lightgbm",

@@ -11,9 +11,9 @@ from study_made_up import begin, by_rate, limits, made_up_reports, same, small_j
 
 from raysearch.errors import StudyError
 from raysearch.models import get_model
+from raysearch.reports import Report, unpack
 from raysearch.study import inline
 from raysearch.study.inline import run_inline
-from raysearch.trial import Report, unpack
 
 
 def run(study):

@@ -13,8 +13,8 @@ from study_made_up import begin, limits
 from study_on_ray import acting, left_behind, run, states
 
 from raysearch.errors import ClusterError, StudyError
+from raysearch.reports import Report
 from raysearch.study import ray_engine
-from raysearch.trial import Report
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 

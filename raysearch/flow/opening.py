@@ -1,0 +1,87 @@
+"""What a study runs with: its ledger, its conductor, and what is told of it when its search begins."""
+
+from __future__ import annotations
+
+from raysearch.addresses import hide_secrets
+from raysearch.flow.display import SearchBegins
+from raysearch.flow.environment import describe_environment
+from raysearch.flow.job import Job
+from raysearch.flow.warm import kept_start
+from raysearch.study.checkpoints import Checkpoints
+from raysearch.study.cluster import Cluster
+from raysearch.study.conductor import Conductor
+from raysearch.study.kept import KeptModels
+from raysearch.study.ledger import Ledger, open_storage
+from raysearch.study.limits import Limits
+from raysearch.study.sampler import make_sampler
+from raysearch.study.watcher import Watcher
+from raysearch.tracking import StudyInfo, Tracker
+
+_CANDIDATES_A_MEMBER = 2  # models kept for each that the ensemble may have
+
+
+def open_ledger(job: Job) -> Ledger:
+    """Open the study's ledger, with what proposes its trials."""
+    storage = open_storage(job.paths.ledger, job.config.study.ledger)
+    search = job.config.search
+    warm = kept_start(job.about.warm)
+    points = warm.points if warm else ()
+    ledger = Ledger.open(storage, job.about.ledger_name, job.space, len(job.config.objectives), points)
+    ledger.use_sampler(make_sampler(job.space, search.seed, ledger.begun, search.sampler, len(points)))
+    return ledger
+
+
+def study_info(job: Job) -> StudyInfo:
+    """Return what the record must know of the study."""
+    return StudyInfo(
+        name=job.about.name,
+        study_id=job.about.id,
+        config=job.config.to_dict(),
+        facts=job.dataset.facts,
+        quality=job.dataset.quality,
+        environment=describe_environment(),
+    )
+
+
+def make_conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Conductor:
+    """Return what decides over the study's trials."""
+    search, bound = job.config.search, job.config.search.max_predict_ms
+    ended = sum(result.counts for result in ledger.results)
+    limits = Limits(
+        trials=ended if job.picks_only else search.trials,
+        deadline_s=job.clock.search_deadline_s,
+        patience=search.patience,
+        scheduler=job.config.early_stopping,
+        max_rounds=job.space.max_rounds,
+        refit_scale=job.refit_scale if search.refit else 0.0,
+        refit_most_s=job.clock.refit_most_s,
+        pick=job.config.pick,
+        candidates=1 if search.ensemble == 1 and bound is None else _CANDIDATES_A_MEMBER * search.ensemble,
+        members=search.ensemble,
+        last_words_s=job.clock.last_words_s,
+        checkpoint_after_s=job.config.compute.checkpoint_after_s,
+    )
+    return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers, _checkpoints(job))
+
+
+def _checkpoints(job: Job) -> Checkpoints:
+    name = job.about.name
+    return Checkpoints(job.paths.checkpoints, lambda file: job.home.push(name, file), job.home.remove)
+
+
+def search_begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None) -> SearchBegins:
+    """Return what the user is told when the search begins."""
+    return SearchBegins(
+        study=job.about.name,
+        facts=job.dataset.facts,
+        quality=job.dataset.quality,
+        dashboard=cluster.dashboard if cluster else "",
+        slots=cluster.slots if cluster else 1,
+        tracking_uri=hide_secrets(tracker.uri) if tracker.uri else None,
+        ended=ledger.results,
+        trials=job.config.search.trials,
+        time_budget_s=job.config.search.time_budget_s,
+        deadline_s=job.clock.deadline_s,
+        objectives=tuple(objective.title for objective in job.config.objectives),
+        warm=None if ledger.results else kept_start(job.about.warm),
+    )
