@@ -20,7 +20,6 @@ _MOST, _RENEWED = 500, 50  # trials that are modelled; of these the latest, all 
 _BEST = 25  # that TPE takes for good ones, at most
 _AT_RANDOM = 10  # trials before TPE models any
 _REMEMBERED = 5 * _MOST  # rows, of trials that are modelled and of some that are no longer
-_IN_ARRAYS = 100  # trials from which on it is worth loading SciPy
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -95,7 +94,8 @@ class _BoundedTPE(optuna.samplers.TPESampler):  # type: ignore[misc]
         return dict(super().infer_relative_search_space(self._bounded(study, trial), trial))
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        with _in_arrays() if trial.number >= _IN_ARRAYS else nothing():
+        # Before, nothing is modelled; later SciPy is there, for both boosters load it.
+        with _in_arrays() if trial.number >= _AT_RANDOM else nothing():
             return dict(super().sample_relative(self._bounded(study, trial), trial, search_space))
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, values: Any) -> Any:
