@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
@@ -139,11 +140,13 @@ class Bench:
             if settings.monotone:  # what rises with the location rises with all that moves it
                 settings = replace(settings, monotone=(*settings.monotone, 1))
             watched = with_location(watched, location.watched)
-        if saved:
+        fit = None
+        if saved and not self.recipe.in_turns:  # which has no room for all boosters at once
             rows = self._known(fold, seen)[0]
             rows = rows if location is None else with_location(rows, location.learnt)
-            fit = model.restore(saved, (self._binned[key], rows), fit_params, settings, watched)
-        else:
+            with contextlib.suppress(Exception):  # of another version of the library: begun anew
+                fit = model.restore(saved, (self._binned[key], rows), fit_params, settings, watched)
+        if fit is None:
             fit = self._start(model, self._binned[key], fit_params, settings, watched)
         return fit if location is None else LocatedFit(fit, location)
 

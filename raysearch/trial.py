@@ -138,7 +138,7 @@ def run_trial(
     until_s = (started_s if since_s is None else since_s) + spec.left_s
     bench.watch.reset()
     bench.watch.add("starting", 0.0 if since_s is None else started_s - since_s)
-    begun = Checkpoint.unpack(spec.begun) if spec.begun else None
+    begun = _begun(spec, bench)
     run = _Run(spec, bench, given_up, started_s, until_s, begun)
     first = None
     if begun is not None and begun.first:
@@ -148,6 +148,18 @@ def run_trial(
         if first is None:
             return
     yield from run.all_folds(first)
+
+
+def _begun(spec: TrialSpec, bench: Place) -> Checkpoint | None:
+    """Return how far the trial had come; None where it begins anew: all else would cost more than that."""
+    if not spec.begun:
+        return None
+    try:
+        begun = Checkpoint.unpack(spec.begun)
+    except Exception:  # damaged, or of another version
+        return None
+    # Where memory is short, and where several workers train it, no fold goes ahead of the others.
+    return None if begun.first and bench.first is None else begun
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from raysearch.bench import Bench
 from raysearch.calibration import Folds, make_folds
 from raysearch.checkpoint import Checkpoint
 from raysearch.data import Transform
-from raysearch.models import MODEL_NAMES, FitSettings
+from raysearch.models import MODEL_NAMES, FitSettings, get_model
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
 from raysearch.reports import reports, unpack
@@ -138,9 +138,34 @@ def test_only_what_took_long_enough_is_saved(after_s, saved):
     assert [bool(report.saved) for report in found] == [saved, saved, False]
 
 
-def test_a_damaged_file_fails_with_a_reason():
-    (only,) = reports(spec("lightgbm", begun=b"no archive"), Bench(*job()))
-    assert "BadZipFile" in only.failure
+@pytest.mark.parametrize("first_fold", [True, False])
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_where_memory_is_short_by_then_it_begins_anew(model, first_fold):
+    asked = spec(model, (150,) if first_fold else (20, 40, 80), first_fold=first_fold)
+    begun = next(reports(asked, Bench(*job()))).saved
+    assert Checkpoint.unpack(begun).boosters
+    lean = job(in_turns=True, first=None)
+    again = list(reports(replace(asked, begun=begun), Bench(*lean)))
+    straight = list(reports(asked, Bench(*lean)))
+    assert again[-1].final
+    assert not again[-1].failure
+    assert again[-1].rung.score == pytest.approx(straight[-1].rung.score, rel=1e-9)
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_what_cannot_be_gone_on_with_begins_anew(model, monkeypatch):
+    asked = spec(model)
+    straight = list(reports(asked, Bench(*job())))
+    damaged = list(reports(replace(asked, begun=b"no archive"), Bench(*job())))
+    assert [report.rung.step for report in damaged] == [report.rung.step for report in straight]
+    assert damaged[-1].rung.score == straight[-1].rung.score
+
+    def refused(*words):
+        raise ValueError("of another version")
+
+    monkeypatch.setattr(type(get_model(model)), "restore", refused)
+    again = list(reports(replace(asked, begun=straight[0].saved), Bench(*job())))
+    assert again[-1].rung.score == pytest.approx(straight[-1].rung.score, rel=1e-9)
 
 
 def test_a_checkpoint_is_read_as_it_was_written():

@@ -18,7 +18,7 @@ from raysearch.study.conductor import Conductor
 from raysearch.study.head_start import head_start
 from raysearch.study.ledger import Ledger
 from raysearch.study.scaling import Growth
-from raysearch.study.shards import check_seen, sharded
+from raysearch.study.shards import check_seen, clear_parts, sharded
 
 
 def _needs_cluster(job: Job, conductor: Conductor) -> bool:
@@ -92,6 +92,7 @@ def search(job: Job, conductor: Conductor, ledger: Ledger, recipe: Recipe, clust
     conductor.first_fold = recipe.first is not None
     with first_signal(conductor.interrupt), conductor.watch.part("engine"):
         if conductor.wants() == "done":
+            clear_parts(job.home, job.about.name)
             return  # an earlier run has reached what was asked
         if cluster is None:
             from raysearch.study.inline import run_inline

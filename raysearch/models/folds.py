@@ -22,7 +22,7 @@ class FoldFit:
 
     @property
     def additive(self) -> bool:
-        return self._fits[0].additive
+        return all(fit.additive for fit in self._fits)
 
     def advance(self, rounds: int) -> None:
         for fit in self._fits:

@@ -103,11 +103,11 @@ def _continued(
 
     The library's own way (``init_model``) needs the rows as they were before, inside of the dataset.
     """
-    binned.set_init_score(earlier.predict(frame.features, num_threads=params["num_threads"]))
+    binned.set_field("init_score", earlier.predict(frame.features, num_threads=params["num_threads"]))
     try:
         booster = lgb.Booster(params, binned)
     finally:
-        binned.set_field("init_score", None)  # other trials share the dataset; set_init_score would keep it
+        binned.set_field("init_score", None)  # other trials share the dataset; set_init_score keeps a copy
     _safe_call(_LIB.LGBM_BoosterMerge(booster._handle, earlier._handle))
     return booster
 

@@ -73,7 +73,7 @@ class Checkpoints:
             with zipfile.ZipFile(self._file(key)) as archive:
                 history = tuple(read_rung(entry) for entry in json.loads(archive.read(_HISTORY)))
                 return Begun(archive.read(_TRIAL), history)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        except Exception:  # damaged, or of another version
             return None
 
     def drop(self, key: str) -> None:

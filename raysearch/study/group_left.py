@@ -18,23 +18,32 @@ _LOOK_S = 0.2
 _NOBODY = b"\xff"
 
 
-def give_back_left() -> None:
-    """Give back what this driver's actors that are dead have reserved."""
-    for group in _groups():
-        if group.creator_actor_dead:
-            _remove(group)
+class GroupsLeft:
+    """What a search's trials have reserved: placement groups that actors of this driver make from now on."""
 
+    def __init__(self) -> None:
+        self._others = {group.placement_group_id for group in _groups()}
 
-def wait_for_groups() -> None:
-    """Wait until all that this driver's actors had reserved is given back, for some seconds at most."""
-    until = time.monotonic() + _WAIT_S
-    while time.monotonic() < until and any(True for _ in _groups()):
-        give_back_left()
-        time.sleep(_LOOK_S)
+    def give_back(self) -> None:
+        """Give back what those have reserved that are dead."""
+        for group in self._own():
+            if group.creator_actor_dead:
+                with contextlib.suppress(Exception):  # the head does not answer: the next time
+                    _remove(group)
+
+    def wait(self) -> None:
+        """Wait until all of it is given back, for some seconds at most."""
+        until = time.monotonic() + _WAIT_S
+        while time.monotonic() < until and self._own():
+            self.give_back()
+            time.sleep(_LOOK_S)
+
+    def _own(self) -> list[Any]:
+        return [group for group in _groups() if group.placement_group_id not in self._others]
 
 
 def _groups() -> Iterator[Any]:
-    """Yield the placement groups that actors of this driver have made, and nobody has removed."""
+    """Yield the placement groups that actors of this driver have made for as long as they live."""
     with contextlib.suppress(Exception):  # another version of Ray
         from ray.core.generated.gcs_pb2 import PlacementGroupTableData as Table
 
@@ -42,7 +51,7 @@ def _groups() -> Iterator[Any]:
         for entry in state._connect_and_get_accessor().get_placement_group_table():
             group = Table.FromString(entry)
             made = group.creator_actor_id.strip(_NOBODY) and group.creator_job_id.hex() == own
-            if made and group.state != Table.PlacementGroupState.REMOVED:
+            if made and not group.is_detached and group.state != Table.PlacementGroupState.REMOVED:
                 yield group
 
 

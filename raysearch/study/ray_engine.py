@@ -24,7 +24,7 @@ from raysearch.space import SearchSpace
 from raysearch.study.cluster import Cluster, more_wanted, slots_now
 from raysearch.study.conductor import Conductor
 from raysearch.study.gauges import Gauges
-from raysearch.study.group_left import give_back_left, wait_for_groups
+from raysearch.study.group_left import GroupsLeft
 from raysearch.study.guard import Fault, process_left_alone
 from raysearch.study.ledger import Ledger
 from raysearch.study.loss import last_line, losses_survived
@@ -184,12 +184,13 @@ def _run_until_done(
     ledger, space, shared = study
     conductor.slots = place[0].slots
     gauges = Gauges(ledger.study.study_name, place[1].cores_of_trial)
+    left = GroupsLeft() if place[1].workers_per_trial > 1 else None
     failures, ended = 0, -1
     while True:
         fault = Fault()
         search = _LedgerSearch(conductor, space, ledger, shared, fault, gauges)
         try:
-            _run_tune(conductor, search, fault, place)
+            _run_tune(conductor, search, fault, place, left)
         except Exception as error:
             failures, ended = (1 if conductor.ended > ended else failures + 1), conductor.ended
             if fault.error or failures > _RESTARTS:
@@ -199,8 +200,8 @@ def _run_until_done(
         finally:
             conductor.release()
             search.tell_figures()
-            if place[1].workers_per_trial > 1 and not place[0].own:
-                wait_for_groups()
+            if left is not None and not place[0].own:
+                left.wait()
         if fault.error:
             raise fault.error
         if not conductor.stopped_by:
@@ -209,7 +210,11 @@ def _run_until_done(
 
 
 def _run_tune(
-    conductor: Conductor, search: _LedgerSearch, fault: Fault, place: tuple[Cluster, ComputeConfig]
+    conductor: Conductor,
+    search: _LedgerSearch,
+    fault: Fault,
+    place: tuple[Cluster, ComputeConfig],
+    left: GroupsLeft | None,
 ) -> None:
     scratch = tempfile.TemporaryDirectory(prefix="raysearch-tune-", ignore_cleanup_errors=True)
     with (
@@ -219,7 +224,7 @@ def _run_tune(
         environment_left(),
         scratch,
     ):
-        _tuner(conductor, search, fault, place, scratch.name).fit()
+        _tuner(conductor, search, fault, place, left, scratch.name).fit()
 
 
 def _tuner(
@@ -227,11 +232,12 @@ def _tuner(
     search: _LedgerSearch,
     fault: Fault,
     place: tuple[Cluster, ComputeConfig],
+    left: GroupsLeft | None,
     scratch: str,
 ) -> tune.Tuner:
     cluster, compute = place
     capacity = functools.partial(_capacity, conductor, place) if cluster.grows else None
-    tidy = give_back_left if compute.workers_per_trial > 1 else None
+    tidy = left.give_back if left is not None else None
     needs = _needs(cluster, compute)
     if compute.workers_per_trial > 1:  # which ask for themselves; Ray wants to be asked for something
         needs = {"CPU": 0, "memory": max(1, cluster.desk_bytes)}

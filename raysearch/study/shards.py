@@ -81,17 +81,27 @@ def sharded(table: pa.Table, recipe: Recipe, home: Home, name: str) -> Iterator[
     Raises:
         StudyError: they cannot be written.
     """
+    clear_parts(home, name)
     if recipe.settings.workers == 1:
         yield None
         return
     directory = home.paths(name).shards
-    home.remove_directory(directory)  # of a run that was killed
     try:
         yield _written(table, recipe, home, name)
     finally:
         # What goes wrong with the home is told where the study's files are copied there.
         with contextlib.suppress(RaysearchError):
             home.remove_directory(directory)
+
+
+def clear_parts(home: Home, name: str) -> None:
+    """Remove the parts that a run has left which was killed.
+
+    Raises:
+        StudyError: they cannot be removed.
+    """
+    if home.paths(name).shards.exists():  # also where they lie at an address: a study is copied from there
+        home.remove_directory(home.paths(name).shards)
 
 
 def _written(table: pa.Table, recipe: Recipe, home: Home, name: str) -> Shards:
@@ -105,8 +115,7 @@ def _written(table: pa.Table, recipe: Recipe, home: Home, name: str) -> Shards:
         for rank, path in enumerate(paths):
             _write(rows, rank, workers, path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise StudyError(f"--home {home.address}: the table's parts cannot be written: {reason}") from None
+        raise _unwritten(home, error) from None
     if home.is_remote:
         home.push(name, directory)
         shutil.rmtree(directory)
@@ -125,6 +134,11 @@ def _write(rows: pa.Table, rank: int, workers: int, path: Path) -> None:
     unfinished.replace(path)
 
 
+def _unwritten(home: Home, error: OSError) -> StudyError:
+    reason = error.strerror or str(error)
+    return StudyError(f"--home {home.address}: the table's parts cannot be written: {reason}")
+
+
 def check_seen(home: Home, name: str) -> None:
     """Refuse a home that some node of the connected cluster does not see.
 
@@ -138,13 +152,16 @@ def check_seen(home: Home, name: str) -> None:
         return
     directory = home.paths(name).shards
     marker = directory / "marker"
-    directory.mkdir(exist_ok=True)
-    marker.touch()
     try:
+        directory.mkdir(exist_ok=True)
+        marker.touch()
         home.push(name, directory)
         blind = [nodes[node] for node in _blind(list(nodes), home.seen_at(marker))]
+    except OSError as error:
+        raise _unwritten(home, error) from None
     finally:
-        home.remove_directory(directory)
+        with contextlib.suppress(RaysearchError):
+            home.remove_directory(directory)
     if blind:
         raise ClusterError(
             f"--home {home.address}: the workers of a trial read their shares of the table from there, and "

@@ -15,7 +15,7 @@ from raysearch.study.conductor import Conductor
 from raysearch.study.guard import Fault
 from raysearch.study.live import name_step
 from raysearch.study.loss import error_of, why_lost
-from raysearch.study.worker import REPORT, SPEC
+from raysearch.study.worker import BEGUN, REPORT, SPEC
 
 _LOOK_EVERY_S = 2.0  # for nodes that have joined or left, and at the study's figures
 
@@ -151,6 +151,12 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Any], trial: tune.experiment.Trial, **info: Any
     ) -> None:
         trial.last_result.pop(REPORT, None)  # it can hold a whole model
+        trial.config[BEGUN] = None  # so can this
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Any], trial: tune.experiment.Trial, **info: Any
+    ) -> None:
+        trial.config[BEGUN] = None
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if time.monotonic() - self._looked_s > _LOOK_EVERY_S:

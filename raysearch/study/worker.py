@@ -106,6 +106,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             # Two thirds of LightGBM's time to load are scikit-learn's, for classes that no trial uses.
             with _without("sklearn"):
                 get_model(new_config[SPEC].model)
+        else:
+            self._spread.stand(new_config[SPEC].model)  # its start is none of the trial's own time
         # A trial is sent the seconds that it has, not a moment of the driver's clock: hosts' clocks differ.
         waited, self._waited_s = self._waited_s, None
         since_s = time.monotonic() - (self._waited(new_config[SPEC]) if waited is None else waited)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +73,6 @@ def open_store(uri: str, experiment: str) -> Store:
     try:
         path = sqlite_path(uri)
         if path is not None and not path.exists():
-            for end in ("-wal", "-shm"):  # of a database that was taken away: SQLite would mix the two
-                path.with_name(path.name + end).unlink(missing_ok=True)
             _make_database(path)
         client = mlflow.MlflowClient(tracking_uri=uri)
         return Store(uri, client, _experiment_id(client, uri, experiment))
@@ -122,16 +122,26 @@ def _make_database(path: Path) -> None:
         with store.engine.connect() as connection:
             connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
         store.engine.dispose()
-        try:
-            os.link(made, path)
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without hard links
+        with _alone(path.parent):
             if not path.exists():
+                for end in ("-wal", "-shm"):  # of one that was taken away: SQLite would mix the two
+                    path.with_name(path.name + end).unlink(missing_ok=True)
                 made.rename(path)
     finally:
         for left in path.parent.glob(f"{made.name}*"):
             left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep other processes away that do the same in a directory."""
+    held = os.open(directory, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system that locks no directories
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def _experiment_id(client: Any, uri: str, name: str) -> str:

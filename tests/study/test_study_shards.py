@@ -97,6 +97,17 @@ def test_what_a_killed_run_has_left_is_taken_away_and_a_full_disk_is_told(tmp_pa
     assert not directory.exists()
 
 
+def test_parts_that_a_killed_run_has_left_go_when_one_worker_goes_on(tmp_path):
+    home, name = new_home(tmp_path)
+    table, recipe = spread_job()
+    directory = home.paths(name).shards
+    directory.mkdir()
+    (directory / "0.parquet").touch()
+    with sharded(table, replace(recipe, settings=replace(recipe.settings, workers=1)), home, name) as parts:
+        assert parts is None
+    assert not directory.exists()
+
+
 def test_the_one_that_scores_gets_no_features_and_no_other_rows():
     table, recipe = spread_job()
     rows = to_be_scored(table, recipe)
