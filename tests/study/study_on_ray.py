@@ -12,6 +12,8 @@ from study_made_up import compute, small_job
 from raysearch.study import ray_engine
 from raysearch.study.cluster import connected
 
+RAY_S_OWN = ("AutoscalingCoordinator", "PlacementGroupCleaner", "StatsActor", "UsageCollection")
+
 
 def run(study, slots=2, job=None, timeout_s=None):
     asked = replace(compute(slots), trial_timeout_s=timeout_s)
@@ -48,10 +50,16 @@ def acting(monkeypatch, place, before=None, after=None):
     return lambda: [tuple(map(int, line.split())) for line in Path(place, "pids").read_text().splitlines()]
 
 
+def live_actors(ray):
+    """Return the actors that live, but for those that Ray keeps once Ray Data or Train has run."""
+    live = [a for a in ray._private.state.actors().values() if a["State"] not in ("DEAD", 4)]
+    return [a for a in live if not any(own in a["ActorClassName"] for own in RAY_S_OWN)]
+
+
 def left_behind(ray):
     """Return the live actors and placement groups, after giving them a moment to go."""
     for _ in range(50):
-        actors = [a for a in ray._private.state.actors().values() if a["State"] not in ("DEAD", 4)]
+        actors = live_actors(ray)
         groups = [g for g in ray.util.placement_group_table().values() if g["state"] != "REMOVED"]
         if not actors and not groups and ray.available_resources().get("CPU") == 2:
             return []

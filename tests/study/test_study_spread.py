@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 from study_made_up import SMALL, begin, compute, limits, small_job
-from study_on_ray import states
+from study_on_ray import live_actors, states
 from test_study_shards import new_home, spread_job
 
 from raysearch.bench import Bench
@@ -35,7 +35,6 @@ PARAMS = {
     "lightgbm": {"num_leaves": 15, "learning_rate": 0.1, "feature_fraction": 0.9},
     "xgboost": {"max_depth": 4, "learning_rate": 0.1, "subsample": 0.9},
 }
-RAY_S_OWN = ("AutoscalingCoordinator", "PlacementGroupCleaner", "StatsActor", "UsageCollection")
 
 
 def run(study, place, timeout_s=None, job=None):
@@ -76,8 +75,7 @@ def workers():
 def left_behind(ray):
     """Return live actors beside those that Ray keeps one of a cluster, after giving them time to go."""
     for _ in range(150):
-        actors = [a for a in ray._private.state.actors().values() if a["State"] not in ("DEAD", 4)]
-        actors = [a for a in actors if not any(own in a["ActorClassName"] for own in RAY_S_OWN)]
+        actors = live_actors(ray)
         groups = [g for g in ray.util.placement_group_table().values() if g["state"] != "REMOVED"]
         if not actors and not groups and not workers() and ray.available_resources().get("CPU") == 2:
             return []
