@@ -26,7 +26,7 @@ def study(tmp_path, server):
 
 
 def test_a_server_that_is_away_for_a_while_costs_no_time_and_no_run(study, server):
-    study = replace(study, trials=150)
+    study = replace(study, trials=100)
     driver = study.start()
     study.wait_for(10, driver)
     server.kill()
