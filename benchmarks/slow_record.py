@@ -66,7 +66,7 @@ class Proxy:
 
 def run(table: Path, uri: str, trials: int, place: Path) -> dict[str, float]:
     """Run one study; return its trials a second, and the seconds from its last trial to its end."""
-    from raysearch.study.ledger import read_results
+    from raysearch.study.reading import LedgerReader
     from raysearch.study.storage import open_storage_to_read
 
     words = ["tune", "--data", str(table), "--target", "y", "--study", "s", "--home", str(place)]
@@ -80,7 +80,8 @@ def run(table: Path, uri: str, trials: int, place: Path) -> dict[str, float]:
         raise SystemExit(f"the record is not complete: {done.stderr}")
     storage = open_storage_to_read(place / "s" / "ledger.log", None)
     (study,) = storage.get_all_studies()
-    ends = sorted(result.ended_s for result in read_results(storage, study.study_name))
+    reader = LedgerReader(place / "s" / "ledger.log", None, study.study_name)
+    ends = sorted(result.ended_s for result in reader.results())
     return {"rate": (len(ends) - 1) / (ends[-1] - ends[0]), "after_s": ended_s - ends[-1]}
 
 

@@ -39,6 +39,10 @@ class NoForecasterError(StudyError):
     """There is no forecaster where one was looked for."""
 
 
+class TakenOverError(StudyError):
+    """Another process runs the study that this one ran."""
+
+
 class InterruptedStudyError(StudyError):
     """A study was stopped by its user before it had anything to show; it can be continued."""
 

@@ -377,7 +377,7 @@ class ModelContract:
         blank = frame.without([1])
         found = []
         for most in (10**9, 0):
-            monkeypatch.setattr("raysearch.models.lightgbm._MOST_CELLS", most)
+            monkeypatch.setattr("raysearch.models.lightgbm_fit._MOST_CELLS", most)
             binned = self.model.bin(frame.slice(0, 300), y[:300], self.small, SETTINGS)
             fits = [
                 self.model.start(binned, self.small, SETTINGS, rows.slice(300, 400))

@@ -13,8 +13,9 @@ from typing import TextIO
 import typer
 
 from raysearch.cli.guard import INTERRUPTED
+from raysearch.cli.outcome import tell_study
 from raysearch.cli.progress import TerminalDisplay
-from raysearch.cli.words import print_json, tell_profile, tell_study
+from raysearch.cli.words import print_json, tell_profile
 from raysearch.flow.display import Display
 from raysearch.flow.study import Study, to_json
 

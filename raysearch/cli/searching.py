@@ -142,8 +142,8 @@ def stop(
     from raysearch.cli.words import print_json, tell
     from raysearch.flow.submit import stop as run
 
-    state = run(name, submit)
+    sent, state = run(name, submit)
     if json:
         print_json({"study": name, "job": state.word})
     else:
-        tell(f"study {name} has stopped; `{resume_there(name, submit)}` goes on with it")
+        tell(f"study {name} has stopped; `{resume_there(sent)}` goes on with it")

@@ -14,7 +14,8 @@ from raysearch.cli.guard import INTERRUPTED
 from raysearch.cli.parse import parse_duration
 from raysearch.cli.words import print_json
 from raysearch.errors import ClusterError, ConfigError, resume_command
-from raysearch.flow.submit import Sent, follow
+from raysearch.flow.submit import follow
+from raysearch.study.jobs import HOME, Sent
 
 
 def words_of(
@@ -50,9 +51,10 @@ def refuse_detached(detach: bool) -> None:
         raise ConfigError("--detach: a study that runs here cannot be left alone; it goes with --submit")
 
 
-def resume_there(name: str, address: str) -> str:
+def resume_there(sent: Sent) -> str:
     """Return the command that goes on with a study on a cluster, ready to be pasted into a shell."""
-    return f"{resume_command(name)} --submit {shlex.quote(hide_secrets(address))}"
+    home = "studies" if sent.home == HOME else sent.home
+    return f"{resume_command(sent.study, home)} --submit {shlex.quote(hide_secrets(sent.address))}"
 
 
 def tell_sent(sent: Sent, *, detach: bool, json: bool) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from raysearch.addresses import hide_secrets
-from raysearch.flow.display import SearchBegins
+from raysearch.flow.display import Display, SearchBegins
 from raysearch.flow.environment import describe_environment
 from raysearch.flow.job import Job
 from raysearch.flow.warm import kept_start
 from raysearch.study.checkpoints import Checkpoints
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor
+from raysearch.study.copies import Copies
+from raysearch.study.home import Home
 from raysearch.study.kept import KeptModels
-from raysearch.study.ledger import Ledger, open_storage
+from raysearch.study.lease import Lease, Unshared
+from raysearch.study.ledger import Ledger, open_storage, study_in
 from raysearch.study.limits import Limits
+from raysearch.study.paths import StudyPaths
 from raysearch.study.sampler import make_sampler
 from raysearch.study.watcher import Watcher
 from raysearch.tracking import StudyInfo, Tracker
@@ -43,7 +50,9 @@ def study_info(job: Job) -> StudyInfo:
     )
 
 
-def make_conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> Conductor:
+def make_conductor(
+    job: Job, ledger: Ledger, checkpoints: Checkpoints, watchers: tuple[Watcher, ...]
+) -> Conductor:
     """Return what decides over the study's trials."""
     search, bound = job.config.search, job.config.search.max_predict_ms
     ended = sum(result.counts for result in ledger.results)
@@ -61,12 +70,33 @@ def make_conductor(job: Job, ledger: Ledger, watchers: tuple[Watcher, ...]) -> C
         last_words_s=job.clock.last_words_s,
         checkpoint_after_s=job.config.compute.checkpoint_after_s,
     )
-    return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers, _checkpoints(job))
+    return Conductor(ledger, limits, KeptModels(job.paths.kept), watchers, checkpoints)
 
 
-def _checkpoints(job: Job) -> Checkpoints:
-    name = job.about.name
-    return Checkpoints(job.paths.checkpoints, lambda file: job.home.push(name, file), job.home.remove)
+@contextlib.contextmanager
+def open_checkpoints(home: Home, paths: StudyPaths) -> Iterator[Checkpoints]:
+    """Open how far the study's trials have come; what changed lies where the study lives afterwards."""
+    if home.remote is None:
+        yield Checkpoints(paths.checkpoints)
+        return
+    with Copies(home.remote) as copies:
+        yield Checkpoints(paths.checkpoints, copies)
+
+
+@contextlib.contextmanager
+def held(job: Job, display: Display) -> Iterator[Lease | Unshared]:
+    """Keep other machines' processes from the study, where its directory's lock cannot.
+
+    Raises:
+        StudyError: one of them runs it.
+    """
+    if job.home.remote is None:
+        yield Unshared()
+        return
+    storage = open_storage(job.paths.ledger, job.config.study.ledger)
+    study = study_in(storage, job.about.ledger_name, len(job.config.objectives))
+    with Lease(study, job.about.name, display.phase) as lease:
+        yield lease
 
 
 def search_begins(job: Job, ledger: Ledger, tracker: Tracker, cluster: Cluster | None) -> SearchBegins:

@@ -69,10 +69,8 @@ class StatusReader:
 
     def read(self) -> Status:
         about, config = self._about, self._config
-        # Before the trials: where it has ended, all of them are there. A remote home's lock is local.
-        locked = None if self._home.is_remote else self._home.is_locked(about.name)
+        runs = self._runs()  # before the trials: where it has ended, all of them are there
         results, running = self._ledger.results(), self._ledger.running()
-        runs = bool(running) if locked is None else locked
         counts = Counter(result.state for result in results)
         running = running if runs else ()
         return Status(
@@ -85,6 +83,10 @@ class StatusReader:
             len(running) * config.compute.cores_of_trial,
             _pace(results, time.time() if runs else None),
         )
+
+    def _runs(self) -> bool:
+        driver = self._ledger.driver()  # known where the home lies at an address: its lock would be local
+        return self._home.is_locked(self._about.name) or (driver is not None and driver.seems_to_live)
 
 
 def _newest(home: str, told: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -199,21 +200,25 @@ def list_studies(home: str = "studies") -> list[StudyRow]:
 
 
 def _row(place: Any, name: str) -> StudyRow | None:
-    from raysearch.study.ledger import open_storage_to_read, read_results
+    from raysearch.study.reading import LedgerReader
 
     try:
         about = place.read(name)
     except StudyError:
         return None
     paths = place.paths(name)
-    storage = open_storage_to_read(paths.ledger, about.config["study"]["ledger"])
-    results = read_results(storage, about.ledger_name) if storage else ()
+    runs = place.is_locked(name)
+    results: tuple[TrialResult, ...] = ()
+    with contextlib.suppress(StudyError):
+        ledger = LedgerReader(paths.ledger, about.config["study"]["ledger"], about.ledger_name)
+        results, driver = ledger.results(), ledger.driver()
+        runs = runs or (driver is not None and driver.seems_to_live)
     scores = [r.score for r in results if r.has_model and r.score is not None]
     asked = about.config["search"]["trials"]
     good = sum(r.counts for r in results)
     states: Counter[str] = Counter(result.state for result in results)
     ended = _is_done(read_result(paths.result), states, asked)
-    state = "running" if place.is_locked(name) else "done" if ended else "unfinished"
+    state = "running" if runs else "done" if ended else "unfinished"
     return StudyRow(
         name=name,
         state=state,

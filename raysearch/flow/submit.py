@@ -8,8 +8,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,9 +17,8 @@ from raysearch.config import Config
 from raysearch.data.address import find_source
 from raysearch.errors import ClusterError, ConfigError, DataError, Problems
 from raysearch.study.home import free_name
-from raysearch.study.jobs import MOST_MB, STOPS_WITHIN_S, Jobs, JobState
+from raysearch.study.jobs import HOME, MOST_MB, STOPS_WITHIN_S, Jobs, JobState, Sent
 
-HOME = "~/raysearch-studies"  # on the head: a job's own directory goes with it
 _TABLES = f"{HOME}/tables"
 _RECORD = "sqlite:///$HOME/raysearch-studies/mlflow.db"
 _LOOK_EVERY_S = 1.0
@@ -30,21 +28,8 @@ _KEEP_TABLES = (
     'for table in tables/*; do kept="$HOME/raysearch-studies/$table"; '
     '[ -e "$kept" ] || { cp "$table" "$kept.$$"; mv "$kept.$$" "$kept"; }; done'
 )
+_TABLE_ROLES = {"--data": "path", "--test": "test_path"}
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A study that was sent to a cluster.
-
-    Attributes:
-        home: where the study lives there.
-    """
-
-    study: str
-    job: str
-    address: str
-    home: str
 
 
 def submit(config: Config, address: str, words: Sequence[str] = ()) -> Sent:
@@ -79,13 +64,13 @@ def submit(config: Config, address: str, words: Sequence[str] = ()) -> Sent:
         (Path(folder) / "job.yaml").write_text(json.dumps(_plain(there)), encoding="utf-8")
         record = config.tracking.uri is None
         entry = _entrypoint(["tune", "--config", "job.yaml", *words], record=record)
-        return Sent(study, jobs.submit(study, entry, Path(folder)), address, home)
+        return Sent(study, jobs.submit(study, home, entry, Path(folder)), address, home)
 
 
 def submit_resume(
     name: str, address: str, home: str, options: Sequence[tuple[str, str]], words: Sequence[str] = ()
 ) -> Sent:
-    """Go on with a study that lives on a cluster.
+    """Go on with a study that lives on a cluster; a table that is given anew is sent, if it lies here.
 
     Args:
         options: those of ``resume`` that were given, with their values as text.
@@ -99,11 +84,13 @@ def submit_resume(
             "--submit: the study runs on the head's own cluster; leave out --address and --engine"
         )
     jobs = Jobs(address)
-    command = ["resume", f"--home={home}", "--address=auto", *(f"{key}={value}" for key, value in options)]
     with tempfile.TemporaryDirectory(prefix="raysearch-job-") as folder:
         (Path(folder) / "job.yaml").write_text("{}\n")  # Ray takes no empty directory
+        given |= _packed_tables({role: given[role] for role in _TABLE_ROLES if role in given}, Path(folder))
+        command = ["resume", f"--home={home}", "--address=auto"]
+        command += [f"{flag}={value}" for flag, value in given.items()]
         entry = _entrypoint([*command, *words, "--", name], record=False)  # the study knows where that is
-        return Sent(name, jobs.submit(name, entry, Path(folder)), address, home)
+        return Sent(name, jobs.submit(name, home, entry, Path(folder)), address, home)
 
 
 def follow(sent: Sent, tell: Callable[[str], None]) -> JobState:
@@ -130,7 +117,7 @@ def follow(sent: Sent, tell: Callable[[str], None]) -> JobState:
         time.sleep(_LOOK_EVERY_S)
 
 
-def stop(name: str, address: str) -> JobState:
+def stop(name: str, address: str) -> tuple[Sent, JobState]:
     """Interrupt the job that runs a study, so that it keeps its best model so far, and wait for its end.
 
     Raises:
@@ -138,13 +125,13 @@ def stop(name: str, address: str) -> JobState:
         ClusterError: nobody answers, or it has not ended in half an hour.
     """
     jobs = Jobs(address)
-    job, until = jobs.find(name), time.monotonic() + STOPS_WITHIN_S
-    jobs.stop(job)
-    while not (state := _answer(lambda: jobs.state(job))).ended:
+    sent, until = jobs.find(name), time.monotonic() + STOPS_WITHIN_S
+    jobs.stop(sent.job)
+    while not (state := _answer(lambda: jobs.state(sent.job))).ended:
         if time.monotonic() > until:
-            raise ClusterError(f"study {name!r} was interrupted, but its job {job} has not ended yet")
+            raise ClusterError(f"study {name!r} was interrupted, but its job {sent.job} has not ended yet")
         time.sleep(_LOOK_EVERY_S)
-    return state
+    return sent, state
 
 
 def _answer(ask: Callable[[], _T]) -> _T:
@@ -186,18 +173,26 @@ def _refuse(told: dict[str, str | None]) -> None:
 
 def _packed(config: Config, folder: Path) -> Config:
     """Copy the files that a study needs to where they are uploaded from; return its settings with them."""
-    changed: dict[str, str] = {}
+    given = {role: getattr(config.data, key) for role, key in _TABLE_ROLES.items()}
+    there = _packed_tables({role: address for role, address in given.items() if address}, folder)
+    changed = {_TABLE_ROLES[role]: address for role, address in there.items()}
+    config = config.replace("data", **changed) if changed else config
+    return config.replace("search", space=_packed_spaces(config, folder))
+
+
+def _packed_tables(given: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Copy the tables that lie here, by role, to where they are uploaded from; return where they will be."""
+    there: dict[str, str] = {}
     total = 0
-    for key, role in (("path", "--data"), ("test_path", "--test")):
-        given = getattr(config.data, key)
-        if given is None or "://" in given.removeprefix("file://"):
+    for role, address in given.items():
+        if "://" in address.removeprefix("file://"):
             continue
-        source = find_source(given, role)
+        source = find_source(address, role)
         assert source.path is not None  # it has no scheme
         total += source.path.stat().st_size
         if total > MOST_MB * 1e6:
             raise DataError(
-                f"{role}: with {given} there are {total / 1e6:.0f} MB to send, and a job takes {MOST_MB}: "
+                f"{role}: with {address} there are {total / 1e6:.0f} MB to send, and a job takes {MOST_MB}: "
                 "put it where the head reads it (s3://, https://) and give that address, or make it .parquet"
             )
         with source.path.open("rb") as file:
@@ -205,9 +200,8 @@ def _packed(config: Config, folder: Path) -> Config:
         (folder / "tables").mkdir(exist_ok=True)
         name = f"{digest}-{source.path.name}"
         shutil.copyfile(source.path, folder / "tables" / name)
-        changed[key] = f"{_TABLES}/{name}"
-    config = config.replace("data", **changed) if changed else config
-    return config.replace("search", space=_packed_spaces(config, folder))
+        there[role] = f"{_TABLES}/{name}"
+    return there
 
 
 def _packed_spaces(config: Config, folder: Path) -> str | None:

@@ -78,11 +78,9 @@ def _sync(place: Home, about: StudyAbout, tracking_uri: str | None) -> Synced:
         results, uri = ledger.results(), resolve_uri(config.tracking) or ""
         if outbox.sent and tracking_uri is None:
             return Synced(about.name, len(results), hide_secrets(uri))
-        if place.is_remote and ledger.running():  # there no lock is seen of whoever runs it
-            again = resume_command(about.name, place.address)
-            raise StudyError(
-                f"study {about.name!r} runs elsewhere, or was killed there: then `{again}` goes on"
-            )
+        driver = ledger.driver()
+        if driver is not None and driver.seems_to_live:  # on another machine: no lock is seen of it
+            raise StudyError(f"study {about.name!r} is being run by another process ({driver.told})")
         check_reachable(uri)
         left = _send(config.tracking, paths, outbox, results)
         if not left and hide_secrets(uri) == outbox.uri:

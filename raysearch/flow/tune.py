@@ -11,14 +11,21 @@ import pyarrow.feather
 import raysearch
 from raysearch.config import Config, make_config
 from raysearch.data import prepare, read_table, write_folds
-from raysearch.errors import DataError, InterruptedStudyError, TrackingError, resume_command
+from raysearch.errors import DataError, InterruptedStudyError, TakenOverError, TrackingError, resume_command
 from raysearch.flow.ahead import LoadedAhead
 from raysearch.flow.choosing import check_pick, picks_only, refuse_number
 from raysearch.flow.closing import close_study
 from raysearch.flow.display import Display, Silent
 from raysearch.flow.job import Clock, Job
 from raysearch.flow.older import as_begun
-from raysearch.flow.opening import make_conductor, open_ledger, search_begins, study_info
+from raysearch.flow.opening import (
+    held,
+    make_conductor,
+    open_checkpoints,
+    open_ledger,
+    search_begins,
+    study_info,
+)
 from raysearch.flow.places import complete, knock, to_keep, with_ledger
 from raysearch.flow.searching import connection, learnt_ahead, planned, search
 from raysearch.flow.signals import first_signal, no_interrupt_lost, termination_as_interrupt
@@ -165,7 +172,12 @@ def resume(
 def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
     """Run the study; ``begin`` is called when all that can be refused has been accepted."""
     home, name = job.home, job.about.name
-    with home.locked(name) as paths, chatter_to(paths.log), termination_as_interrupt():
+    with (
+        home.locked(name) as paths,
+        chatter_to(paths.log),
+        termination_as_interrupt(),
+        open_checkpoints(home, paths) as checkpoints,
+    ):
         display.study_made(name, paths.log)
         write_folds(job.dataset.facts, paths.artifacts)
         tracker = open_tracker(job.config.tracking, paths.outbox)
@@ -181,20 +193,27 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
             home.push(name)
 
         try:
-            with no_interrupt_lost():
-                ledger = open_ledger(job)
-                check_pick(job, ledger.results)
-                ahead = LoadedAhead([part.model for part in job.space.spaces])
-                here = job.config.compute.engine == "inline"  # where trials run, this process has no time
-                conductor = make_conductor(
-                    job, ledger, (tracker, display) if here else (tracker, display, ahead)
-                )
-                tracker.prepare()
-            with learnt_ahead(job, conductor, ledger) as share:
-                job = replace(job, share=share)
-                _search(job, conductor, ledger, tracker, display, begins)
-                ahead.wait()
-                study, status = close_study(job, conductor, ledger, tracker, display)
+            with held(job, display) as lease:
+                with no_interrupt_lost():
+                    ledger = open_ledger(job)
+                    check_pick(job, ledger.results)
+                    ahead = LoadedAhead([part.model for part in job.space.spaces])
+                    here = job.config.compute.engine == "inline"  # where trials run, this process has no time
+                    watchers = (tracker, display) if here else (tracker, display, ahead)
+                    conductor = make_conductor(job, ledger, checkpoints, watchers)
+                    ledger.use_check(lease.check)
+                    lease.when_lost = conductor.interrupt
+                    tracker.prepare(lease.taken_over)
+                with learnt_ahead(job, conductor, ledger) as share:
+                    job = replace(job, share=share)
+                    _search(job, conductor, ledger, tracker, display, begins)
+                    ahead.wait()
+                    lease.check()
+                    study, status = close_study(job, conductor, ledger, tracker, display)
+                    lease.check()
+        except TakenOverError:
+            status = "TAKEN OVER"  # its record and its files are another process's now
+            raise
         except (KeyboardInterrupt, InterruptedStudyError) as error:
             tracker.study_ended("KILLED", None, (), None, None)
             status = "KILLED"
@@ -207,7 +226,8 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
             patience = "still writing the record; Ctrl-C again leaves it as it is"
             with first_signal(lambda: display.warn(patience)):
                 notes = tracker.close()
-            home.push(name)
+            if begun and status != "TAKEN OVER":
+                home.push(name)
         return replace(study, warnings=(*study.warnings, *notes))
 
 

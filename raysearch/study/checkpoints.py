@@ -6,11 +6,12 @@ import contextlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from raysearch.records import Rung
+from raysearch.study.copies import Copies
 from raysearch.study.trial_attributes import read_rung, written_rung
 from raysearch.whole_file import write_whole_bytes
 
@@ -34,24 +35,21 @@ class Checkpoints:
     """One file a trial that runs, below one directory.
 
     Args:
-        push: copies a file of the study to where the study lives; ``remove`` takes it away, here and there.
+        copies: brings them to where the study lives, where that is elsewhere.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        push: Callable[[Path], None] = lambda file: None,
-        remove: Callable[[Path], None] = lambda file: file.unlink(missing_ok=True),
-    ) -> None:
-        self._root, self._push, self._remove = root, push, remove
+    def __init__(self, root: Path, copies: Copies | None = None) -> None:
+        self._root, self._copies = root, copies
         self._there = {file.stem for file in root.glob("*.zip")} if root.is_dir() else set()
+        self._unwritten = ""
 
-    def put(self, key: str, trial: bytes, history: Sequence[Rung]) -> str:
-        """Write how far a trial has come, in place of what was written before.
+    @property
+    def trouble(self) -> str:
+        """Return why it could not always be written how far trials had come; empty: it could."""
+        return self._unwritten or (self._copies.trouble if self._copies else "")
 
-        Returns:
-            Why it could not be written; a trial goes on without. Empty: it was.
-        """
+    def put(self, key: str, trial: bytes, history: Sequence[Rung]) -> None:
+        """Write how far a trial has come, in place of what was written before."""
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             archive.writestr(_HISTORY, json.dumps([written_rung(rung) for rung in history]))
@@ -59,11 +57,11 @@ class Checkpoints:
         try:
             self._root.mkdir(parents=True, exist_ok=True)
             write_whole_bytes(self._file(key), packed.getvalue())
-            self._there.add(key)
-            self._push(self._file(key))
-        except Exception as error:  # a full disk, a store that does not answer
-            return str(error) or type(error).__name__
-        return ""
+        except OSError as error:  # a full disk
+            self._unwritten = str(error)
+            return
+        self._there.add(key)
+        self._changed(self._file(key))
 
     def get(self, key: str) -> Begun | None:
         """Return how far a trial had come; None where that is not known, or the file is damaged."""
@@ -80,11 +78,17 @@ class Checkpoints:
         """Forget a trial that has ended."""
         if key in self._there:
             self._there.discard(key)
-            with contextlib.suppress(Exception):
-                self._remove(self._file(key))
-            if not self._there:
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                self._file(key).unlink(missing_ok=True)
+                if not self._there:
                     self._root.rmdir()
+            self._changed(self._file(key))
+            if not self._there:
+                self._changed(self._root)
+
+    def _changed(self, path: Path) -> None:
+        if self._copies:
+            self._copies.changed(path)
 
     def _file(self, key: str) -> Path:
         return self._root / f"{key}.zip"

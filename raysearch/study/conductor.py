@@ -54,7 +54,6 @@ class Conductor:
         self._losses: Counter[str] = Counter()
         self._waiting: set[str] = set()  # lost their worker, not yet tried again
         self._interrupted = self._timed_out = False
-        self._unsaved = ""  # why it could not be written how far a trial had come
         self._time = TimeLeft(limits)
         self._tally = Tally(limits)
         for result in ledger.results:
@@ -176,7 +175,7 @@ class Conductor:
         """
         goes_on = self._goes_on(key, rung)
         if goes_on and saved and self._checkpoints:
-            self._unsaved = self._checkpoints.put(key, saved, self._history[key]) or self._unsaved
+            self._checkpoints.put(key, saved, self._history[key])
         return goes_on
 
     def _goes_on(self, key: str, rung: Rung) -> bool:
@@ -284,8 +283,9 @@ class Conductor:
                 "Trials were no longer stopped by their first fold: it ranked those that finished otherwise "
                 f"than all folds do {told}."
             )
-        if self._unsaved:
-            notes.append(f"How far trials had come could not always be written down: {self._unsaved}.")
+        if self._checkpoints and self._checkpoints.trouble:
+            trouble = self._checkpoints.trouble
+            notes.append(f"How far trials had come could not always be written down: {trouble}.")
         return tuple(notes)
 
     @property

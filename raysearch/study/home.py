@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from raysearch.addresses import below, hide_secrets, is_incomplete, without_secrets
+from raysearch.addresses import below, hide_secrets
 from raysearch.config import StudyConfig, is_study_name
 from raysearch.errors import RaysearchError, StudyError, listing, nearest, resume_command
 from raysearch.study.paths import StudyPaths
+from raysearch.study.remote import RemoteFiles, errors_told
 from raysearch.whole_file import write_whole
 
 _LOOKS = 5  # tries to lock: `is_locked` of another process holds a lock for a moment
@@ -64,11 +65,12 @@ class Home:
     def __init__(self, home: str) -> None:
         self._address = home.rstrip("/")
         self.address = hide_secrets(self._address)  # as it is told
-        self._remote = self.is_remote = "://" in home
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
-        if self._remote:
-            self._scratch = tempfile.TemporaryDirectory(prefix="raysearch-home-")
-        self.root = Path(self._scratch.name) if self._scratch else Path(home).expanduser()
+        self.root = Path(home).expanduser()
+        self.remote: RemoteFiles | None = None  # where it is at an address
+        if "://" in home:
+            self._scratch = tempfile.TemporaryDirectory(prefix="raysearch-home-")  # goes with this object
+            self.root = Path(self._scratch.name)
+            self.remote = RemoteFiles(self._address, self.root)
 
     def paths(self, name: str) -> StudyPaths:
         """Return the local paths of a study; the name was checked not to lead out of the home."""
@@ -78,18 +80,12 @@ class Home:
 
     def told_path(self, path: Path) -> str:
         """Return where the user finds ``path``: its place at the address, for a remote home."""
-        return below(self.address, str(path.relative_to(self.root))) if self._remote else str(path)
+        return below(self.address, str(path.relative_to(self.root))) if self.remote else str(path)
 
     def names(self) -> list[str]:
         """Return the names of the studies, sorted."""
-        if self._remote:
-            files, prefix = self._filesystem()
-            from pyarrow.fs import FileSelector, FileType
-
-            with self._errors_told("read"):
-                entries = files.get_file_info(FileSelector(prefix, allow_not_found=True))
-            found = [entry.base_name for entry in entries if entry.type == FileType.Directory]
-            return sorted(name for name in found if is_study_name(name))
+        if self.remote:
+            return sorted(filter(is_study_name, self.remote.directories()))
         if not self.root.is_dir():
             return []
         return sorted(p.parent.name for p in self.root.glob("*/study.json"))
@@ -106,7 +102,7 @@ class Home:
                 f"study {name!r} is there already in {self.address}; `{resume_command(name, self.address)}` "
                 "goes on with it, another --study NAME makes a new one"
             )
-        if not self._remote:
+        if not self.remote:
             _check_writable(self.root.absolute(), self.address)
         return taken
 
@@ -120,7 +116,7 @@ class Home:
         name = config.name or free_name(fallback, taken | self._entries())
         made = StudyAbout(id=uuid.uuid4().hex, name=name, created_s=time.time(), **about)
         paths = self.paths(name)
-        with self._errors_told("written"):
+        with errors_told(self._address, "written"):
             _claim(paths.root)
             paths.artifacts.mkdir()
         self.update(made)
@@ -130,16 +126,15 @@ class Home:
     def update(self, about: StudyAbout) -> None:
         """Write a study's ``study.json`` anew, whole or not at all."""
         paths = self.paths(about.name)
-        with self._errors_told("written"):
+        with errors_told(self._address, "written"):
             write_whole(paths.about, json.dumps(asdict(about), indent=1, ensure_ascii=False))
 
     def discard(self, name: str) -> None:
         """Remove a study in which nothing has run."""
         shutil.rmtree(self.paths(name).root, ignore_errors=True)
-        if self._remote:
-            files, prefix = self._filesystem()
-            with contextlib.suppress(OSError):
-                files.delete_dir(f"{prefix}/{name}")
+        if self.remote:
+            with contextlib.suppress(StudyError):
+                self.remote.remove(self.paths(name).root)
 
     def read(self, name: str) -> StudyAbout:
         """Return what ``study.json`` says, after copying a remote study here.
@@ -148,7 +143,8 @@ class Home:
             StudyError: when there is no such study.
         """
         paths = self.paths(name)
-        self._pull(name)
+        if self.remote and not paths.about.exists():
+            self.remote.pull(name, paths.about.name)
         try:
             return StudyAbout(**json.loads(paths.about.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -162,10 +158,10 @@ class Home:
     def locked(self, name: str) -> Iterator[StudyPaths]:
         """Hold the study for this process; a second process that wants it is told no."""
         paths = self.paths(name)
-        with self._errors_told("written"):
+        with errors_told(self._address, "written"):
             file = paths.lock.open("w")
         with file:
-            with self._errors_told("locked"):
+            with errors_told(self._address, "locked"):
                 held = _lock(file)
             if not held:
                 raise StudyError(f"study {name!r} is being run by another process; wait for it, or stop it")
@@ -184,47 +180,27 @@ class Home:
 
     def push(self, name: str, only: Path | None = None) -> None:
         """Copy a study's files, or one file or directory of them, to the home's address, where it is one."""
-        if not self._remote:
+        if not self.remote:
             return
-        from pyarrow.fs import LocalFileSystem, copy_files
-
-        source = only or self.paths(name).root
         try:
-            files, prefix = self._filesystem()
-            with self._errors_told("written"):
-                there = f"{prefix}/{source.relative_to(self.root).as_posix()}"
-                if only is not None and only.is_dir():
-                    files.create_dir(there)
-                copy_files(
-                    str(source),
-                    there,
-                    source_filesystem=LocalFileSystem(),
-                    destination_filesystem=files,
-                )
+            self.remote.push(only or self.paths(name).root)
         except RaysearchError as error:
             if only is not None:
                 raise
             raise StudyError(f"{error}; the study's files are kept in {self._keep_scratch(name)}") from error
 
-    def remove(self, file: Path) -> None:
-        """Remove a file of a study, at the home's address too; it may not be there."""
-        file.unlink(missing_ok=True)
-        if self._remote:
-            files, prefix = self._filesystem()
-            with self._errors_told("written"), contextlib.suppress(FileNotFoundError):
-                files.delete_file(f"{prefix}/{file.relative_to(self.root).as_posix()}")
-
-    def remove_directory(self, directory: Path) -> None:
-        """Remove a directory of a study, at the home's address too; it may not be there."""
-        shutil.rmtree(directory, ignore_errors=True)
-        if self._remote:
-            files, prefix = self._filesystem()
-            with self._errors_told("written"), contextlib.suppress(FileNotFoundError):
-                files.delete_dir(f"{prefix}/{directory.relative_to(self.root).as_posix()}")
+    def remove(self, path: Path) -> None:
+        """Remove a file or a directory of a study, at the home's address too; it may not be there."""
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        if self.remote:
+            self.remote.remove(path)
 
     def seen_at(self, path: Path) -> str:
         """Return where other machines find a file of a study, with its secrets; a local one: might."""
-        if self._remote:
+        if self.remote:
             return below(self._address, path.relative_to(self.root).as_posix())
         return str(path.absolute())
 
@@ -234,40 +210,9 @@ class Home:
         shutil.copytree(self.paths(name).root, kept)
         return kept
 
-    def _pull(self, name: str) -> None:
-        if not self._remote or self.paths(name).about.exists():
-            return
-        from pyarrow.fs import FileType, LocalFileSystem, copy_files
-
-        files, prefix = self._filesystem()
-        with self._errors_told("read"):
-            if files.get_file_info(f"{prefix}/{name}/study.json").type != FileType.File:
-                return
-            copy_files(
-                f"{prefix}/{name}",
-                str(self.paths(name).root),
-                source_filesystem=files,
-                destination_filesystem=LocalFileSystem(),
-            )
-
-    def _filesystem(self) -> tuple[Any, str]:
-        from raysearch.data import open_filesystem
-
-        if is_incomplete(self._address):
-            raise StudyError(f"--home {self.address}: *** stands where a secret was; give the whole address")
-        return open_filesystem(self._address)
-
     def _entries(self) -> set[str]:
         """Return the names of all that lies in the home, studies or not."""
         return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
-
-    @contextlib.contextmanager
-    def _errors_told(self, done: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or without_secrets(str(error), self._address)
-            raise StudyError(f"--home {self.address}: cannot be {done}: {reason}") from None
 
 
 def _check_writable(root: Path, told: str) -> None:

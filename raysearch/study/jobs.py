@@ -15,13 +15,29 @@ from typing import Any
 from raysearch.addresses import hide_secrets, without_secrets
 from raysearch.errors import ClusterError, StudyError, nearest
 
-_STUDY = "raysearch.study"  # in a job's metadata: the study that it runs
+_STUDY, _HOME = "raysearch.study", "raysearch.home"  # in a job's metadata: what it runs, where that lives
+HOME = "~/raysearch-studies"  # on the head: a job's own directory goes with it
 # Ray ends a job with SIGTERM and, 3 s later, SIGKILL. An interrupted study keeps its best model so far.
 STOPS_WITHIN_S = 1800  # to refit, evaluate, and write report and record
 _STOP = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOPS_WITHIN_S)}
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 MOST_MB = 95  # Ray's dashboard takes 100 MiB in one upload
 _ANSWERS_WITHIN_S = 30
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A study that was sent to a cluster.
+
+    Attributes:
+        address: of the cluster's dashboard, with its secrets.
+        home: where the study lives there.
+    """
+
+    study: str
+    job: str
+    address: str
+    home: str
 
 
 @dataclass(frozen=True)
@@ -78,8 +94,8 @@ class Jobs:
             ask = self._client._do_request
             self._client._do_request = functools.partial(ask, timeout=_ANSWERS_WITHIN_S)
 
-    def submit(self, study: str, entrypoint: str, folder: Path) -> str:
-        """Run a shell command in a copy of ``folder`` on the head; return the job's id.
+    def submit(self, study: str, home: str, entrypoint: str, folder: Path) -> str:
+        """Run a shell command, which runs a study, in a copy of ``folder`` on the head; return the job's id.
 
         Raises:
             StudyError: a job runs that study already.
@@ -91,11 +107,11 @@ class Jobs:
                 self._client.submit_job(
                     entrypoint=entrypoint,
                     runtime_env={"working_dir": str(folder), "env_vars": _STOP},
-                    metadata={_STUDY: study},
+                    metadata={_STUDY: study, _HOME: home},
                 )
             )
 
-    def find(self, study: str) -> str:
+    def find(self, study: str) -> Sent:
         """Return the job that runs a study now.
 
         Raises:
@@ -103,7 +119,7 @@ class Jobs:
         """
         running = self._running(study)
         if not running:
-            known = sorted({name for name, _ in self._studies()})
+            known = sorted({sent.study for sent in self._studies()})
             told = f"; running: {', '.join(known)}" if known else ""
             raise StudyError(f"no job at {self.address} runs a study {study!r}{told}{nearest(study, known)}")
         return running[-1]
@@ -126,17 +142,20 @@ class Jobs:
         with self._told():
             self._client.stop_job(job)
 
-    def _running(self, study: str) -> list[str]:
-        return [job for name, job in self._studies() if name == study]
+    def _running(self, study: str) -> list[Sent]:
+        return [sent for sent in self._studies() if sent.study == study]
 
-    def _studies(self) -> list[tuple[str, str]]:
-        """Return name and job of the studies that run, the oldest first."""
+    def _studies(self) -> list[Sent]:
+        """Return the studies that run, the oldest first."""
         with self._told():
             jobs: list[Any] = [job for job in self._client.list_jobs() if job.submission_id]
         running = [job for job in jobs if str(getattr(job.status, "value", job.status)) not in _ENDED]
         running.sort(key=lambda job: job.start_time or 0)
+        named = [(job, job.metadata or {}) for job in running]
         return [
-            (job.metadata[_STUDY], job.submission_id) for job in running if _STUDY in (job.metadata or {})
+            Sent(about[_STUDY], job.submission_id, self._secret_address, about.get(_HOME, HOME))
+            for job, about in named
+            if _STUDY in about
         ]
 
     @contextlib.contextmanager

@@ -11,7 +11,7 @@ import logging
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext as nothing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
+from raysearch.errors import TakenOverError
 from raysearch.records import Rung, TrialResult, WarmPoint
 from raysearch.space import SearchSpace
 from raysearch.study.journal import Journal
@@ -53,6 +54,7 @@ class Ledger:
         self._study = study
         self._space = space
         self._open: dict[int, optuna.Trial] = {}
+        self._check: Callable[[], None] = lambda: None
         # Kept here too: reading a database again for each question would grow with the study.
         self._results = ended_trials(study)
 
@@ -71,14 +73,8 @@ class Ledger:
             objectives: how many numbers a trial is scored by; all are minimised.
             warm: points of earlier studies, which follow the defaults.
         """
-        logging.getLogger("optuna").setLevel(logging.WARNING)
+        study = study_in(storage, name, objectives)
         with storage_errors_told():
-            study = optuna.create_study(
-                storage=storage,
-                study_name=name,
-                directions=["minimize"] * objectives,
-                load_if_exists=True,
-            )
             attributes = [t.user_attrs.get(ATTRIBUTE, {}) for t in study.get_trials(deepcopy=False)]
             known = sum(bool(about.get("default")) for about in attributes)
             for point in space.default_points()[known:]:  # a kill can come between two of them
@@ -101,6 +97,10 @@ class Ledger:
     def use_sampler(self, sampler: optuna.samplers.BaseSampler) -> None:
         """Let ``sampler`` propose the trials that ``ask`` opens."""
         self._study.sampler = sampler
+
+    def use_check(self, check: Callable[[], None]) -> None:
+        """Have ``check`` asked, which raises where that is not so, whether this process may still write."""
+        self._check = check
 
     @property
     def results(self) -> tuple[TrialResult, ...]:
@@ -158,6 +158,7 @@ class Ledger:
 
     def ask(self) -> optuna.Trial:
         """Open a trial: one that waits, else a new one."""
+        self._check()
         with storage_errors_told():
             return self._study.ask()
 
@@ -188,6 +189,7 @@ class Ledger:
 
     def report(self, number: int, rung: Rung) -> None:
         """Write down an intermediate score; TPE learns from it even where the trial is stopped there."""
+        self._check()
         if len(self._study.directions) > 1:
             return  # Optuna takes none of several objectives; ``tell`` keeps them
         trial = self._open[number]
@@ -199,6 +201,7 @@ class Ledger:
 
     def tell(self, result: TrialResult) -> None:
         """Close a trial with its result."""
+        self._check()
         trial = self._open[result.number]
         attributes = {**trial.user_attrs[ATTRIBUTE], **attributes_of(result)}
         state = STATES[result.state]
@@ -216,6 +219,7 @@ class Ledger:
 
     def give_back(self, number: int) -> None:
         """Put an open trial back in the queue: it is the next that ``ask`` opens."""
+        self._check()
         with storage_errors_told():
             self._study._storage.set_trial_state_values(self._open[number]._trial_id, TrialState.WAITING)
         del self._open[number]
@@ -223,9 +227,19 @@ class Ledger:
     def release(self) -> tuple[str, ...]:
         """Put all open trials back in the queue, where a resumed study finds them; return their keys."""
         keys = tuple(trial.user_attrs[ATTRIBUTE]["key"] for trial in self._open.values())
-        for number in list(self._open):
-            self.give_back(number)
+        with contextlib.suppress(TakenOverError):  # then whoever has the study has put them there
+            for number in list(self._open):
+                self.give_back(number)
         return keys
+
+
+def study_in(storage: BaseStorage, name: str, objectives: int) -> optuna.Study:
+    """Return the Optuna study of that name, made where it is not there."""
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+    with storage_errors_told():
+        return optuna.create_study(
+            storage=storage, study_name=name, directions=["minimize"] * objectives, load_if_exists=True
+        )
 
 
 def ended_trials(study: optuna.Study) -> list[TrialResult]:
@@ -241,14 +255,6 @@ def forget(database: str | None, name: str) -> None:
     # What kept the study from beginning may be the database itself.
     with contextlib.suppress(Exception):
         optuna.delete_study(study_name=name, storage=open_storage(Path(), database))
-
-
-def read_results(storage: BaseStorage, name: str) -> tuple[TrialResult, ...]:
-    """Return the ended trials of a study without opening it for writing; none where there is none."""
-    try:
-        return tuple(ended_trials(optuna.load_study(study_name=name, storage=storage)))
-    except KeyError:
-        return ()
 
 
 def parameter_importance(study: optuna.Study) -> dict[str, float]:

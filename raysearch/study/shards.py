@@ -91,7 +91,7 @@ def sharded(table: pa.Table, recipe: Recipe, home: Home, name: str) -> Iterator[
     finally:
         # What goes wrong with the home is told where the study's files are copied there.
         with contextlib.suppress(RaysearchError):
-            home.remove_directory(directory)
+            home.remove(directory)
 
 
 def clear_parts(home: Home, name: str) -> None:
@@ -101,7 +101,7 @@ def clear_parts(home: Home, name: str) -> None:
         StudyError: they cannot be removed.
     """
     if home.paths(name).shards.exists():  # also where they lie at an address: a study is copied from there
-        home.remove_directory(home.paths(name).shards)
+        home.remove(home.paths(name).shards)
 
 
 def _written(table: pa.Table, recipe: Recipe, home: Home, name: str) -> Shards:
@@ -116,7 +116,7 @@ def _written(table: pa.Table, recipe: Recipe, home: Home, name: str) -> Shards:
             _write(rows, rank, workers, path)
     except OSError as error:
         raise _unwritten(home, error) from None
-    if home.is_remote:
+    if home.remote:
         home.push(name, directory)
         shutil.rmtree(directory)
     return Shards(tuple(map(home.seen_at, paths)), recipe.end)
@@ -161,7 +161,7 @@ def check_seen(home: Home, name: str) -> None:
         raise _unwritten(home, error) from None
     finally:
         with contextlib.suppress(RaysearchError):
-            home.remove_directory(directory)
+            home.remove(directory)
     if blind:
         raise ClusterError(
             f"--home {home.address}: the workers of a trial read their shares of the table from there, and "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,8 +63,12 @@ class Tracker(Protocol):
     @property
     def spent_s(self) -> float: ...
 
-    def prepare(self) -> None:
-        """Begin with what takes long and touches no store, on a thread of its own."""
+    def prepare(self, taken_over: Callable[[], bool] = lambda: False) -> None:
+        """Begin with what takes long and touches no store, on a thread of its own.
+
+        Args:
+            taken_over: tells whether another process keeps this record now; then nothing more is written.
+        """
 
     def study_started(self, info: StudyInfo) -> None:
         """Open the study's run, or open it again when the store knows ``info.study_id``."""
@@ -117,7 +121,7 @@ class NullTracker:
     parent_run_id: str | None = None
     spent_s: float = 0.0
 
-    def prepare(self) -> None:
+    def prepare(self, taken_over: Callable[[], bool] = lambda: False) -> None:
         pass
 
     def study_started(self, info: StudyInfo) -> None:

@@ -39,6 +39,7 @@ class Writer:
     Args:
         alive: tells whether the store answers; may take seconds.
         refused: tells whether trying again is useless.
+        taken_over: tells whether another process writes the record now: then this one writes no more.
         grace_s: how long ``close`` waits for a store that does not answer.
         stall_s: how long ``close`` waits for one entry that does not get on.
     """
@@ -47,12 +48,14 @@ class Writer:
         self,
         alive: Callable[[], bool],
         refused: Callable[[Exception], bool],
+        taken_over: Callable[[], bool] = lambda: False,
         *,
         grace_s: float = 5.0,
         stall_s: float = 120.0,
     ) -> None:
         self._alive = alive
         self._refused = refused
+        self._taken_over = taken_over
         self._grace_s = grace_s
         self._stall_s = stall_s
         self._entries: deque[Entry] = deque()
@@ -112,6 +115,9 @@ class Writer:
     def _write(self, entry: Entry) -> None:
         failed = paused = 0
         while not self._abandoned:
+            if self._taken_over():
+                self._abandoned = True
+                return
             try:
                 entry.write(failed + paused > 0)
             except Exception as error:

@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from raysearch.cli.words import objectives_line, tell_study
+from raysearch.cli.outcome import tell_study
+from raysearch.cli.words import objectives_line
 from raysearch.flow.study import Study
 from raysearch.records import Comparison, Evaluation, StudyResult, TrialResult
 

@@ -15,9 +15,10 @@ import typer
 
 from raysearch.cli import progress
 from raysearch.cli.options import RESUME_FLAGS, TUNE_FLAGS
+from raysearch.cli.outcome import tell_study
 from raysearch.cli.parse import parse_duration, parse_levels, split_names
 from raysearch.cli.progress import TerminalDisplay
-from raysearch.cli.words import duration, number, print_json, tell_studies, tell_study
+from raysearch.cli.words import duration, number, print_json, tell_studies
 from raysearch.config import load_config
 from raysearch.evaluation import wilson_limits
 from raysearch.flow.display import SearchBegins

@@ -75,12 +75,13 @@ class Up:
 
     def ended(self, name: str) -> int:
         """Return how many trials of a study have ended."""
-        from raysearch.study.ledger import read_results
+        from raysearch.study.reading import LedgerReader
         from raysearch.study.storage import open_storage_to_read
 
-        storage = open_storage_to_read(self.rig.shared / "studies" / name / "ledger.log", None)
+        journal = self.rig.shared / "studies" / name / "ledger.log"
+        storage = open_storage_to_read(journal, None)
         found = [study.study_name for study in storage.get_all_studies()] if storage else []
-        return len(read_results(storage, found[0])) if storage and found else 0
+        return len(LedgerReader(journal, None, found[0]).results()) if found else 0
 
     def outcome(self, running: subprocess.Popen[str], name: str, ends: int = 0) -> dict[str, Any]:
         """Wait for a study's end, by an exit code; return its result, after a look at its runs in MLflow."""

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from raysearch.records import TrialResult
-from raysearch.study.ledger import read_results
+from raysearch.study.reading import LedgerReader
 from raysearch.study.storage import open_storage_to_read
 
 _STATES = {"finished": "FINISHED", "stopped": "KILLED", "cut": "KILLED", "failed": "FAILED"}
@@ -92,6 +92,7 @@ class Study:
         uri: of its MLflow store.
         sessions: of all processes that ever ran it.
         ledger: its database; None: a file.
+        scheme: with which the home becomes an address, which no other machine's lock is seen at.
     """
 
     place: Path
@@ -101,23 +102,33 @@ class Study:
     options: tuple[str, ...] = ()
     sessions: list[int] = field(default_factory=list)
     ledger: str | None = None
+    scheme: str = ""
 
     @property
     def home(self) -> Path:
         return self.place / "studies"
 
-    def start(self) -> subprocess.Popen[str]:
-        """Begin the study, or go on with it."""
+    def start(self, before: str = "") -> subprocess.Popen[str]:
+        """Begin the study, or go on with it.
+
+        Args:
+            before: what Python runs in the process first.
+        """
         words = ["resume", "s"]
         if not (self.home / "s" / "study.json").is_file():
             words = ["tune", "--data", str(self.table), "--target", "y", "--study", "s"]
             words += ["--trials", str(self.trials)]
-        return self.command(*words, "--tracking-uri", self.uri, *self.options)
+        return self.command(*words, "--tracking-uri", self.uri, *self.options, before=before)
 
-    def command(self, *words: str) -> subprocess.Popen[str]:
+    def command(self, *words: str, before: str = "") -> subprocess.Popen[str]:
         """Run a command on the study's home, with ``--json``, in a session of its own."""
+        entry = (
+            ["-c", f"{before}\nfrom raysearch.__main__ import main\nmain()"]
+            if before
+            else ["-m", "raysearch"]
+        )
         process = subprocess.Popen(
-            [sys.executable, "-m", "raysearch", *words, "--json", "--home", str(self.home)],
+            [sys.executable, *entry, *words, "--json", "--home", f"{self.scheme}{self.home}"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -128,9 +139,10 @@ class Study:
 
     def ended(self) -> list[TrialResult]:
         """Return the trials that have ended, as the ledger knows them."""
-        storage = open_storage_to_read(self.home / "s" / "ledger.log", self.ledger)
+        journal = self.home / "s" / "ledger.log"
+        storage = open_storage_to_read(journal, self.ledger)
         name = next((study.study_name for study in storage.get_all_studies()), "") if storage else ""
-        return list(read_results(storage, name)) if storage and name else []
+        return list(LedgerReader(journal, self.ledger, name).results()) if name else []
 
     def wait_for(self, trials: int, driver: subprocess.Popen[str]) -> None:
         """Wait until so many trials have ended, while the driver runs."""

@@ -27,7 +27,7 @@ class FakeJobs:
     def __init__(self, address):
         self.address = address
 
-    def submit(self, study, entrypoint, folder):
+    def submit(self, study, home, entrypoint, folder):
         files = {str(p.relative_to(folder)): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
         self.sent.append((study, entrypoint, files))
         return "job-1"
@@ -100,6 +100,17 @@ def test_resume_takes_its_options_along(head):
         "raysearch resume '--home=~/raysearch-studies' --address=auto --trials=50 "
         "--time-budget=1036800.000000s --no-tracking -- -s"
     )
+
+
+def test_a_table_that_is_given_to_resume_is_sent_too(tmp_path, head):
+    (tmp_path / "new table.csv").write_text("1e3,x\n1,2\n")
+    submit_resume("s", ADDRESS, "/nfs", [("--trials", "50"), ("--data", str(tmp_path / "new table.csv"))])
+    ((_, entry, files),) = head
+    (name,) = (name for name in files if name.startswith("tables/"))
+    assert files[name] == b"1e3,x\n1,2\n"
+    assert f"--trials=50 '--data=~/raysearch-studies/{name}' -- s" in entry
+    submit_resume("s", ADDRESS, "/nfs", [("--data", "s3://bucket/t.csv")])
+    assert "--data=s3://bucket/t.csv -- s" in head[1][1]
 
 
 SECRET = "postgresql://me:s3cret@db/trials"

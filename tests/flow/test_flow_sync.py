@@ -7,8 +7,10 @@ import shutil
 import pytest
 
 from raysearch.errors import StudyError
-from raysearch.flow import sync
+from raysearch.flow import list_studies, sync
+from raysearch.flow.status import StatusReader
 from raysearch.study.home import Home
+from raysearch.study.lease import Lease
 from raysearch.tracking import read_outbox
 
 
@@ -37,7 +39,7 @@ def test_studies_are_sent_whole_once_and_those_that_run_are_left_alone(study, ta
 
 @pytest.mark.slow
 def test_a_study_elsewhere_that_runs_is_not_closed(study, table, tmp_path, no_report):
-    """The lock of a home at an address is seen by nobody else: its ledger tells that trials run."""
+    """The lock of a home at an address is seen by nobody else: its ledger tells who runs it."""
     import optuna
 
     home, ledger = tmp_path / "there", f"sqlite:///{tmp_path}/trials.db"
@@ -47,12 +49,21 @@ def test_a_study_elsewhere_that_runs_is_not_closed(study, table, tmp_path, no_re
     unsent = outbox.__class__(outbox.info, outbox.uri, outbox.experiment)
     unsent.write(home / "s" / "outbox.json")
     (name,) = optuna.get_all_study_names(ledger)
-    optuna.load_study(study_name=name, storage=ledger).ask().set_user_attr(
+    running = optuna.load_study(study_name=name, storage=ledger)
+    running.ask().set_user_attr(
         "raysearch", {"key": "k", "model": "lightgbm", "fit_params": {}, "started_s": 0.0}
     )
-    with pytest.raises(StudyError, match="runs elsewhere, or was killed there"):
-        sync("s", home=f"file://{home}")
-    assert not read_outbox(home / "s" / "outbox.json").sent
+    with Lease(running, "s"):
+        with pytest.raises(StudyError, match="is being run by another process"):
+            sync("s", home=f"file://{home}")
+        assert not read_outbox(home / "s" / "outbox.json").sent
+        (row,) = list_studies(f"file://{home}")
+        assert row.state == StatusReader("s", f"file://{home}").read().state == "running"
+    status = StatusReader("s", f"file://{home}").read()
+    assert (status.state, status.running) == ("ended", ())  # killed: what it ran is left behind
+    (done,) = sync("s", home=f"file://{home}")
+    assert done.left == ()
+    assert read_outbox(home / "s" / "outbox.json").sent
 
 
 def test_a_study_without_a_record_has_none_to_send(study, table):

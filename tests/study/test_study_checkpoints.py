@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 from study_made_up import begin, limits, propose, rung, small_space
 from study_on_ray import acting, run, states
 
+from raysearch.errors import StudyError
 from raysearch.study.checkpoints import Checkpoints
 from raysearch.study.conductor import Conductor
+from raysearch.study.copies import Copies
 
 
 def with_checkpoints(place, asked, space=None):
@@ -29,7 +32,8 @@ def test_a_file_is_read_as_it_was_written_and_goes_with_its_trial(tmp_path):
     kept = Checkpoints(tmp_path / "c")
     history = (replace(rung(0, 3.0), folds=1), rung(10, 2.0))
     assert kept.get("k") is None
-    assert kept.put("k", b"trial", history) == ""
+    kept.put("k", b"trial", history)
+    assert kept.trouble == ""
     again = Checkpoints(tmp_path / "c").get("k")
     assert (again.trial, again.history) == (b"trial", history)
     kept.drop("k")
@@ -44,12 +48,65 @@ def test_a_damaged_file_counts_as_none(tmp_path):
     assert Checkpoints(tmp_path).get("k") is None
 
 
-def test_copies_go_where_the_study_lives(tmp_path):
-    pushed, removed = [], []
-    kept = Checkpoints(tmp_path, pushed.append, removed.append)
-    kept.put("k", b"trial", ())
-    kept.drop("k")
-    assert pushed == removed == [tmp_path / "k.zip"]
+class Elsewhere:
+    """A slow place, for files that are copied there; what happened is in ``said``."""
+
+    def __init__(self):
+        self.said, self.open, self.asked = [], threading.Event(), threading.Event()
+
+    def push(self, source):
+        self.asked.set()
+        assert self.open.wait(30)
+        self.said.append(source.read_bytes() if source.is_file() else source)
+
+    def remove(self, path):
+        assert self.open.wait(30)
+        self.said.append(path)
+
+
+def test_a_slow_place_holds_nobody_up_and_gets_the_newest_state(tmp_path):
+    place = Elsewhere()
+    with Copies(place) as copies:
+        file = tmp_path / "a"
+        file.write_text("first")
+        copies.changed(file)
+        assert place.asked.wait(30)  # it is being copied, and that takes long
+        for text in ("second", "third"):
+            (tmp_path / "b").write_text(text)
+            copies.changed(tmp_path / "b")
+        (tmp_path / "c").write_text("gone again")
+        copies.changed(tmp_path / "c")
+        (tmp_path / "c").unlink()
+        copies.changed(tmp_path / "c")
+        assert place.said == []
+        place.open.set()
+    assert place.said == [b"first", b"third", tmp_path / "c"]
+    assert copies.trouble == ""
+
+
+def test_what_is_forgotten_is_removed_elsewhere_and_the_directory_with_the_last(tmp_path):
+    place, root = Elsewhere(), tmp_path / "checkpoints"
+    with Copies(place) as copies:
+        kept = Checkpoints(root, copies)
+        kept.put("k", b"trial", ())
+        assert place.asked.wait(30)
+        kept.put("l", b"trial", ())
+        kept.drop("l")
+        kept.drop("k")
+        place.open.set()
+    assert place.said[-3:] == [root / "l.zip", root / "k.zip", root]
+
+
+def test_a_place_that_does_not_answer_is_told(tmp_path):
+    class Away(Elsewhere):
+        def push(self, source):
+            raise StudyError("it does not answer")
+
+    with Copies(Away()) as copies:
+        kept = Checkpoints(tmp_path, copies)
+        kept.put("k", b"trial", ())
+    assert kept.trouble == "it does not answer"
+    assert kept.get("k").trial == b"trial"
 
 
 def test_a_trial_that_lost_its_worker_goes_on_where_it_was(tmp_path):

@@ -18,13 +18,12 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayTaskError
 from study_made_up import begin, compute, limits, small_job
 
-from raysearch.errors import ClusterError
+from raysearch.errors import ClusterError, StudyError
 from raysearch.study.cluster import check_address, connected
 from raysearch.study.guard import first_interrupt_waits, process_left_alone
-from raysearch.study.ledger import read_results
 from raysearch.study.loss import error_of, losses_survived, why_lost
 from raysearch.study.ray_engine import run_on_ray
-from raysearch.study.storage import open_storage_to_read
+from raysearch.study.reading import LedgerReader
 
 DRIVER = Path(__file__).parent / "study_driver.py"
 
@@ -83,8 +82,10 @@ def end_leftovers(processes):
 
 
 def ended(place):
-    storage = open_storage_to_read(place / "ledger.log", None)
-    return read_results(storage, "made-up") if storage else ()
+    try:
+        return LedgerReader(place / "ledger.log", None, "made-up").results()
+    except StudyError:  # none yet
+        return ()
 
 
 @pytest.mark.slow

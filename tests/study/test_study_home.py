@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from raysearch.config import StudyConfig
 from raysearch.errors import RaysearchError, StudyError
-from raysearch.study.checkpoints import Checkpoints
+from raysearch.flow.opening import open_checkpoints
 from raysearch.study.home import Home
 from raysearch.study.paths import StudyPaths
 
@@ -257,20 +257,22 @@ def test_a_home_at_an_address_is_pushed_pulled_and_listed(bucket):
 
 @pytest.mark.slow
 def test_how_far_a_trial_has_come_is_found_on_another_machine(bucket):
-    def checkpoints(home):
-        return Checkpoints(home.paths("a").checkpoints, lambda file: home.push("a", file), home.remove)
+    def opened(home):
+        home.read("a")
+        return open_checkpoints(home, home.paths("a"))
 
     here = Home(bucket)
     here.create(asked(bucket, "a"), ABOUT, "x")
-    assert checkpoints(here).put("k", b"so far", ()) == ""
-    there = Home(bucket)
-    there.read("a")
-    found = checkpoints(there)
-    assert found.get("k").trial == b"so far"
-    found.drop("k")
+    with opened(here) as checkpoints:
+        checkpoints.put("k", b"so far", ())
+    assert checkpoints.trouble == ""
+    with opened(Home(bucket)) as checkpoints:
+        assert checkpoints.get("k").trial == b"so far"
+        checkpoints.drop("k")
     third = Home(bucket)
-    third.read("a")
-    assert checkpoints(third).get("k") is None
+    with opened(third) as checkpoints:
+        assert checkpoints.get("k") is None
+    assert not third.paths("a").checkpoints.exists()
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from raysearch.records import Rung
 from raysearch.study.conductor import Conductor
 from raysearch.study.inline import run_inline
 from raysearch.study.kept import KeptModels
-from raysearch.study.ledger import Ledger, open_storage, parameter_importance, read_results
+from raysearch.study.ledger import Ledger, ended_trials, open_storage, parameter_importance
 from raysearch.study.sampler import make_sampler
 
 WORDS = ("pinball", "coverage_gap")
@@ -92,7 +92,7 @@ def test_rungs_are_kept_but_stop_nothing_and_optuna_is_not_asked(tmp_path):
     assert study.conductor.reached(spec.key, step)
     study.conductor.finished(spec.key, Rung(20, 8.0, {}, {"pinball": 8.0, "coverage_gap": 0.8}))
     assert [rung.step for rung in study.ledger.results[-1].history] == [10, 20]
-    (found,) = [r for r in read_results(study.ledger.study._storage, "made-up") if r.number == 1]
+    (found,) = [r for r in ended_trials(study.ledger.study) if r.number == 1]
     assert found.history == study.ledger.results[-1].history
 
 

@@ -18,7 +18,8 @@ from study_made_up import both_spaces, open_ledger, rung, small_space
 from raysearch.errors import StudyError
 from raysearch.models import TUNABLE
 from raysearch.records import TrialResult
-from raysearch.study.ledger import Ledger, parameter_importance, read_results
+from raysearch.study.ledger import Ledger, parameter_importance
+from raysearch.study.reading import LedgerReader
 from raysearch.study.storage import open_storage, open_storage_to_read
 
 
@@ -155,9 +156,9 @@ def test_results_survive_reopening_with_all_fields(tmp_path, database):
     end(ledger, proposals[0], "stopped", rung(10, 4.0))
     end(ledger, proposals[1], "failed", reason="Überlauf: 東京")
     assert open_ledger(tmp_path, space, database=database).results == ledger.results
-    storage = open_storage_to_read(tmp_path / "ledger.log", database)
-    assert read_results(storage, "made-up") == ledger.results
-    assert read_results(storage, "another") == ()
+    assert LedgerReader(tmp_path / "ledger.log", database, "made-up").results() == ledger.results
+    with pytest.raises(StudyError, match="'another' has no trials yet"):
+        LedgerReader(tmp_path / "ledger.log", database, "another")
     assert [result.number for result in ledger.results] == [2, 0, 1]  # in the order in which they ended
 
 

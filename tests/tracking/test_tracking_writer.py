@@ -41,6 +41,21 @@ def test_what_is_refused_is_told_and_the_rest_written():
     assert written == [False]
 
 
+def test_a_record_that_another_process_keeps_is_left_alone():
+    written, taken = [], threading.Event()
+
+    def write(_):
+        written.append("first")
+        taken.set()
+
+    writer = make(taken_over=taken.is_set)
+    writer.put("the first", write)
+    writer.put("the second", lambda _: written.append("second"))
+    (told,) = writer.close()
+    assert written == ["first"]
+    assert "1 entries, from the second on, are not in its record" in told
+
+
 def test_a_lost_answer_is_tried_again_and_says_so():
     tries = []
 

@@ -1,0 +1,74 @@
+"""Two commands that want the same study at once, where its home is an address: there no lock is seen."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+from fault_rig import Study, make_table
+
+pytestmark = pytest.mark.slow
+TRIALS = 40
+# As on a machine of its own, whose processes are not seen, and in less time.
+ON_MACHINE = """
+import raysearch.study.lease as lease
+lease._seen_from = lambda: {name!r}
+lease._BEAT_S, lease._DEAD_AFTER_S = 0.5, 4.0
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    ledger = f"sqlite:///{tmp_path}/trials.db"
+    options = ("--engine", "inline", "--ledger", ledger)
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    return Study(tmp_path, make_table(tmp_path), store, TRIALS, options, ledger=ledger, scheme="file://")
+
+
+def ends_well(study, driver):
+    said, errors = driver.communicate(timeout=300)
+    assert driver.returncode == 0, errors
+    assert json.loads(said)["trials"]["finished"] + json.loads(said)["trials"]["stopped"] == TRIALS
+    study.check_trials()
+    study.check_record("FINISHED")
+    assert not (study.home / "s" / "checkpoints").exists()
+    study.check_nothing_runs()
+
+
+def state(study):
+    said, errors = study.command("status", "s").communicate(timeout=60)
+    return json.loads(said)["state"], errors
+
+
+def test_the_second_is_told_no_and_a_killed_one_keeps_nobody_away(study):
+    first = study.start()
+    study.wait_for(3, first)
+    second = study.start()
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "is being run by another process" in errors and f"process {first.pid})" in errors
+    assert state(study)[0] == "running"
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    before = len(study.ended())
+    assert 3 <= before < TRIALS
+    assert state(study)[0] == "ended"
+    ends_well(study, study.start())
+
+
+def test_one_that_was_frozen_while_another_went_on_steps_aside(study):
+    frozen = study.start(ON_MACHINE.format(name="the first"))
+    study.wait_for(3, frozen)
+    frozen.send_signal(signal.SIGSTOP)
+    try:
+        before = len(study.ended())
+        assert before < TRIALS
+        second = study.start(ON_MACHINE.format(name="the second"))
+        study.wait_for(before + 3, second)
+    finally:
+        frozen.send_signal(signal.SIGCONT)
+    _, errors = frozen.communicate(timeout=60)
+    assert frozen.returncode == 1
+    assert "has been taken over by another process" in errors and f"process {second.pid})" in errors
+    ends_well(study, second)

@@ -1,0 +1,168 @@
+"""One driver a study at a time, also where no lock of a file is seen."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from raysearch.errors import StudyError, TakenOverError
+from raysearch.study import lease as module
+from raysearch.study.lease import Driver, Lease, driver_of
+
+
+@pytest.fixture
+def database(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_BEAT_S", 0.1)
+    monkeypatch.setattr(module, "_DEAD_AFTER_S", 1.0)
+    monkeypatch.setattr(module, "_SETTLES_S", 0.1)
+    monkeypatch.setattr(module, "_LOOK_S", 0.05)
+    return f"sqlite:///{tmp_path}/trials.db"
+
+
+def opened(database):
+    return optuna.create_study(storage=database, study_name="s", load_if_exists=True)
+
+
+def elsewhere(monkeypatch):
+    """From now on this process is on another machine than before."""
+    monkeypatch.setattr(module, "_seen_from", lambda: "another machine")
+
+
+def test_a_second_driver_is_told_no_until_the_first_has_left(database):
+    assert driver_of(opened(database)) is None
+    with Lease(opened(database), "s") as first:
+        first.check()
+        with (
+            pytest.raises(
+                StudyError, match=rf"'s' is being run by another process \(.+, process {os.getpid()}\)"
+            ),
+            Lease(opened(database), "s"),
+        ):
+            pass
+        assert driver_of(opened(database)).lives
+        first.check()
+    assert driver_of(opened(database)) is None
+    with Lease(opened(database), "s"):
+        pass
+
+
+def test_a_driver_on_another_machine_is_seen_by_its_beats(database, monkeypatch):
+    with Lease(opened(database), "s") as first:
+        elsewhere(monkeypatch)
+        assert driver_of(opened(database)).lives is None
+        assert driver_of(opened(database)).seems_to_live
+        told = []
+        with (
+            pytest.raises(StudyError, match="is being run by another process"),
+            Lease(opened(database), "s", told.append),
+        ):
+            pass
+        assert "waiting for a sign of life" in told[0]
+        first.check()
+
+
+def test_one_whose_clock_is_wrong_is_seen_too(database, monkeypatch):
+    with Lease(opened(database), "s"):
+        elsewhere(monkeypatch)
+        now = time.time()
+        monkeypatch.setattr(module.time, "time", lambda: now + 3600)
+        with pytest.raises(StudyError, match="is being run"), Lease(opened(database), "s"):
+            pass
+
+
+def test_a_killed_driver_keeps_nobody_away(database, monkeypatch):
+    script = (
+        "import optuna, time\nfrom raysearch.study.lease import Lease\n"
+        f"study = optuna.load_study(storage={database!r}, study_name='s')\n"
+        "with Lease(study, 's'):\n    print('held', flush=True)\n    time.sleep(600)\n"
+    )
+    opened(database)
+    driver = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert driver.stdout.readline() == "held\n"
+    with pytest.raises(StudyError, match=f"process {driver.pid}"), Lease(opened(database), "s"):
+        pass
+    driver.kill()
+    driver.communicate()
+    assert not driver_of(opened(database)).seems_to_live
+    begun = time.monotonic()
+    with Lease(opened(database), "s"):
+        assert time.monotonic() - begun < 0.9  # its number is not there any more: no beat is waited for
+
+
+def test_a_number_that_was_given_out_again_is_no_driver():
+    parent = Driver("d", "host", module._seen_from(), module._process(os.getppid()), time.time())
+    assert parent.lives
+    assert not replace(parent, process=f"{os.getppid()} 1").lives
+
+
+def test_a_database_that_is_away_at_the_end_keeps_this_process_from_nothing(database, monkeypatch):
+    study = opened(database)
+    with Lease(study, "s") as first, monkeypatch.context() as patch:
+        patch.setattr(first, "_set", lambda driver: None)
+        first.__exit__()
+        assert driver_of(study).id == first._own.id
+        with Lease(study, "s"):
+            pass
+
+
+def test_one_that_gave_no_sign_for_long_is_replaced_and_steps_aside(database, monkeypatch):
+    lost = threading.Event()
+    with Lease(opened(database), "s") as first:
+        first.when_lost = lost.set
+        first._ends.set()  # it is stopped, or cut off
+        first._thread.join()
+        elsewhere(monkeypatch)
+        with Lease(opened(database), "s") as second:
+            with pytest.raises(TakenOverError, match="has been taken over by another process"):
+                first.confirm()
+            with pytest.raises(TakenOverError):
+                first.check()
+            first._ends.clear()
+            first._beat()  # it goes on
+            assert lost.is_set()
+            second.confirm()
+        first._ends.set()
+    assert driver_of(opened(database)) is None
+
+
+def test_after_a_long_silence_of_its_own_a_driver_asks_before_it_writes(database, monkeypatch):
+    with Lease(opened(database), "s") as first:
+        first._ends.set()
+        first._thread.join()
+        other = Driver("other", "there", "another machine", "1 1", time.time())
+        first._study._storage.set_study_user_attr(first._study._study_id, module._ATTRIBUTE, vars(other))
+        first.check()  # it was there a moment ago
+        monkeypatch.setattr(module, "_clock_s", lambda: first._confirmed_s + 2.0)
+        with pytest.raises(TakenOverError, match="there, process 1"):
+            first.check()
+    assert driver_of(opened(database)) == other
+
+
+def test_of_two_that_begin_at_once_one_goes_on(database, monkeypatch):
+    monkeypatch.setattr(module, "_SETTLES_S", 1.0)
+    opened(database)
+    ready, refused, held = threading.Barrier(2), [], []
+
+    def drive():
+        study = opened(database)
+        ready.wait()
+        try:
+            with Lease(study, "s"):
+                held.append(study)
+                time.sleep(1.0)
+        except StudyError as error:
+            refused.append(error)
+
+    drivers = [threading.Thread(target=drive) for _ in range(2)]
+    for driver in drivers:
+        driver.start()
+    for driver in drivers:
+        driver.join()
+    assert (len(held), len(refused)) == (1, 1)
