@@ -76,6 +76,7 @@ def test_it_ends_as_it_would_have(model, folds, at):
     check_same(straight, again, at)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("location", [False, True, "linear"])
 @pytest.mark.parametrize("model", MODEL_NAMES)
 def test_the_first_fold_is_not_trained_again(model, location, monkeypatch):
@@ -87,6 +88,7 @@ def test_the_first_fold_is_not_trained_again(model, location, monkeypatch):
     check_same(straight, again, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("location", [True, "linear"])
 @pytest.mark.parametrize("model", MODEL_NAMES)
 def test_what_lies_around_a_location_too(model, location):
@@ -138,6 +140,7 @@ def test_only_what_took_long_enough_is_saved(after_s, saved):
     assert [bool(report.saved) for report in found] == [saved, saved, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_fold", [True, False])
 @pytest.mark.parametrize("model", MODEL_NAMES)
 def test_where_memory_is_short_by_then_it_begins_anew(model, first_fold):

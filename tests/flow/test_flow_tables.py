@@ -13,6 +13,8 @@ import pytest
 
 from raysearch.flow.study import to_json
 
+pytestmark = pytest.mark.slow
+
 ODD_NAMES = [
     "größe (m²)",
     "with space",
@@ -155,7 +157,6 @@ def test_transforms_are_told_in_the_targets_units(study, table, transform):
 
 
 @pytest.mark.parametrize("model", ["lightgbm", "xgboost"])
-@pytest.mark.slow
 def test_a_target_far_from_zero_is_learnt_as_well_as_one_around_it(study, model):
     """Boosters keep labels in 32 bits, in which 1,600,000,001 and 1,600,000,050 are the same."""
     rng = np.random.default_rng(0)

@@ -16,6 +16,8 @@ from raysearch.flow import Silent, resume
 from raysearch.history import PastPoint
 from raysearch.tracking import NullTracker
 
+pytestmark = pytest.mark.slow
+
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SPACE = """
 parameters:
@@ -184,7 +186,6 @@ def real(study, tmp_path, no_report):
     return run
 
 
-@pytest.mark.slow
 def test_the_second_study_of_a_store_finds_what_the_first_one_left(real, tmp_path):
     import mlflow
 

@@ -23,7 +23,10 @@ from raysearch.records import FoldRows
 from raysearch.study import head_start as begun
 from raysearch.study.head_start import head_start
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="there is no /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="there is no /proc"),
+]
 LOCATED = {"num_leaves": 6, "location": True}
 
 

@@ -16,6 +16,8 @@ from raysearch.errors import StudyError, TakenOverError
 from raysearch.study import lease as module
 from raysearch.study.lease import Driver, Lease, driver_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def database(tmp_path, monkeypatch):
