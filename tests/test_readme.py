@@ -58,7 +58,7 @@ def test_a_marked_command_is_one_line_of_bash(name):
 
 def test_the_marked_commands_run_the_main_job_and_the_tests():
     assert marked("tune").endswith("-m raysearch tune --model lightgbm")
-    assert marked("test").endswith("-m pytest")
+    assert marked("test").endswith('-m pytest -n 2 -m "not slow" && .venv/bin/python -m pytest -m slow')
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)", README))))
