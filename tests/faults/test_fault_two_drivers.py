@@ -9,7 +9,7 @@ import pytest
 from fault_rig import Study, make_table
 
 pytestmark = pytest.mark.slow
-TRIALS = 40
+TRIALS = 24
 # As on a machine of its own, whose processes are not seen, and in less time.
 ON_MACHINE = """
 import raysearch.study.lease as lease
