@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from raysearch.config import Config
 from raysearch.data import Dataset
 from raysearch.metrics import Array
-from raysearch.models import TUNABLE, FitSettings, Frame
+from raysearch.models import TUNABLE, FitSettings, Frame, sees_gpu
 from raysearch.recipe import ANCHOR, TARGET, WEIGHT, Recipe
 from raysearch.records import FoldRows
 from raysearch.space import SearchSpace
@@ -159,7 +159,8 @@ class Job:
                 seed=search.seed,
                 threads=threads[0] if threads else compute.cpus_per_trial,
                 within=threads[1] if threads else None,
-                gpu=compute.gpus_per_trial > 0,
+                # The driver's own fits do without where it has none; a trial was given one.
+                gpu=compute.gpus_per_trial > 0 and (threads is None or sees_gpu()),
                 monotone=self.dataset.monotone,
                 workers=1 if threads else compute.workers_per_trial,
             ),

@@ -88,14 +88,16 @@ def held(job: Job, display: Display) -> Iterator[Lease | Unshared]:
     """Keep other machines' processes from the study, where its directory's lock cannot.
 
     Raises:
-        StudyError: one of them runs it.
+        StudyError: one of them runs it, or has just run it.
     """
     if job.home.remote is None:
         yield Unshared()
         return
     storage = open_storage(job.paths.ledger, job.config.study.ledger)
     study = study_in(storage, job.about.ledger_name, len(job.config.objectives))
-    with Lease(study, job.about.name, display.phase) as lease:
+    with Lease(study, job.about.name, display.phase) as lease, job.home.held(lease.holds):
+        if study.get_trials(deepcopy=False):
+            job.home.read_anew(job.about.name)
         yield lease
 
 

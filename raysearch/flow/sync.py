@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from raysearch.addresses import hide_secrets
@@ -65,7 +66,7 @@ def sync(name: str | None = None, home: str = "studies", tracking_uri: str | Non
 
 
 def _sync(place: Home, about: StudyAbout, tracking_uri: str | None) -> Synced:
-    with place.locked(about.name) as paths:
+    with place.locked(about.name) as paths, _alone(place, about):
         outbox = read_outbox(paths.outbox)
         if outbox is None:
             again = resume_command(about.name, place.address)
@@ -78,15 +79,24 @@ def _sync(place: Home, about: StudyAbout, tracking_uri: str | None) -> Synced:
         results, uri = ledger.results(), resolve_uri(config.tracking) or ""
         if outbox.sent and tracking_uri is None:
             return Synced(about.name, len(results), hide_secrets(uri))
-        driver = ledger.driver()
-        if driver is not None and driver.seems_to_live:  # on another machine: no lock is seen of it
-            raise StudyError(f"study {about.name!r} is being run by another process ({driver.told})")
         check_reachable(uri)
         left = _send(config.tracking, paths, outbox, results)
         if not left and hide_secrets(uri) == outbox.uri:
             replace(outbox, sent=True).write(paths.outbox)
             place.push(about.name, paths.outbox)
         return Synced(about.name, len(results), hide_secrets(uri), left)
+
+
+@contextlib.contextmanager
+def _alone(place: Home, about: StudyAbout) -> Iterator[None]:
+    """Keep drivers on other machines from the study, where its home is at an address and no lock is seen."""
+    if place.remote is None:
+        yield
+        return
+    ledger = LedgerReader(place.paths(about.name).ledger, about.config["study"]["ledger"], about.ledger_name)
+    with ledger.lease(about.name) as lease, place.held(lease.holds):
+        place.read_anew(about.name)
+        yield
 
 
 def _config(about: StudyAbout, outbox: Outbox, tracking_uri: str | None) -> Config:

@@ -11,7 +11,7 @@ import pyarrow.feather
 import raysearch
 from raysearch.config import Config, make_config
 from raysearch.data import prepare, read_table, write_folds
-from raysearch.errors import DataError, InterruptedStudyError, TakenOverError, TrackingError, resume_command
+from raysearch.errors import DataError, InterruptedStudyError, TrackingError, resume_command
 from raysearch.flow.ahead import LoadedAhead
 from raysearch.flow.choosing import check_pick, picks_only, refuse_number
 from raysearch.flow.closing import close_study
@@ -176,6 +176,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
         home.locked(name) as paths,
         chatter_to(paths.log),
         termination_as_interrupt(),
+        held(job, display) as lease,
         open_checkpoints(home, paths) as checkpoints,
     ):
         display.study_made(name, paths.log)
@@ -193,27 +194,23 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
             home.push(name)
 
         try:
-            with held(job, display) as lease:
-                with no_interrupt_lost():
-                    ledger = open_ledger(job)
-                    check_pick(job, ledger.results)
-                    ahead = LoadedAhead([part.model for part in job.space.spaces])
-                    here = job.config.compute.engine == "inline"  # where trials run, this process has no time
-                    watchers = (tracker, display) if here else (tracker, display, ahead)
-                    conductor = make_conductor(job, ledger, checkpoints, watchers)
-                    ledger.use_check(lease.check)
-                    lease.when_lost = conductor.interrupt
-                    tracker.prepare(lease.taken_over)
-                with learnt_ahead(job, conductor, ledger) as share:
-                    job = replace(job, share=share)
-                    _search(job, conductor, ledger, tracker, display, begins)
-                    ahead.wait()
-                    lease.check()
-                    study, status = close_study(job, conductor, ledger, tracker, display)
-                    lease.check()
-        except TakenOverError:
-            status = "TAKEN OVER"  # its record and its files are another process's now
-            raise
+            with no_interrupt_lost():
+                ledger = open_ledger(job)
+                check_pick(job, ledger.results)
+                ahead = LoadedAhead([part.model for part in job.space.spaces])
+                here = job.config.compute.engine == "inline"  # where trials run, this process has no time
+                watchers = (tracker, display) if here else (tracker, display, ahead)
+                conductor = make_conductor(job, ledger, checkpoints, watchers)
+                ledger.check = lease.check
+                lease.when_lost = conductor.interrupt
+                tracker.prepare(lease.holds)
+            with learnt_ahead(job, conductor, ledger) as share:
+                job = replace(job, share=share)
+                _search(job, conductor, ledger, tracker, display, begins)
+                ahead.wait()
+                lease.check()
+                study, status = close_study(job, conductor, ledger, tracker, display)
+                lease.check()
         except (KeyboardInterrupt, InterruptedStudyError) as error:
             tracker.study_ended("KILLED", None, (), None, None)
             status = "KILLED"
@@ -226,7 +223,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
             patience = "still writing the record; Ctrl-C again leaves it as it is"
             with first_signal(lambda: display.warn(patience)):
                 notes = tracker.close()
-            if begun and status != "TAKEN OVER":
+            if begun and lease.holds() is not False:  # else its files are another process's now
                 home.push(name)
         return replace(study, warnings=(*study.warnings, *notes))
 
@@ -243,6 +240,7 @@ def _search(
     with connection(job, conductor, display) as cluster:
         cluster, plan = planned(job, conductor, cluster)
         with no_interrupt_lost(), job.clock.watch.part("record"):
+            ledger.check()  # much time may have passed since the study was taken
             _start_record(tracker, study_info(job), begins)
             if not job.picks_only:
                 ledger.try_cut_again()

@@ -65,6 +65,7 @@ __all__ = [
     "located_importance",
     "location_kind",
     "save_location",
+    "sees_gpu",
     "thread_settings",
     "with_location",
 ]
@@ -81,6 +82,12 @@ def get_model(name: str) -> QuantileModel:
     for variable, value in thread_settings().items():
         os.environ.setdefault(variable, value)
     return cast(QuantileModel, importlib.import_module(f"raysearch.models.{name}").MODEL)
+
+
+def sees_gpu() -> bool:
+    """Tell whether this process could train on a GPU (XGBoost)."""
+    get_model("xgboost")  # imported as it should be
+    return bool(importlib.import_module("raysearch.models.xgboost").sees_gpu())
 
 
 def thread_settings() -> dict[str, str]:

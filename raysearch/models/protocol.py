@@ -78,6 +78,7 @@ class FitSettings:
         threads: of a fit; levels that are trained beside each other need not wait for each other.
         within: of these, those that share the work on one tree, and wait for each other at each split; None:
             all.
+        gpu: a training fails where there is none.
         workers: processes that train together, each on rows of its own; see ``QuantileModel.joined``.
         monotone: for each feature column 1 or -1 where every quantile must rise or fall with it, all else
             being equal, and 0 where it is free; empty: all are. Rows in which the column is missing stand

@@ -25,6 +25,18 @@ def _types(frame: Frame) -> list[str]:
     return ["c" if categorical else "q" for categorical in frame.categorical]
 
 
+def sees_gpu() -> bool:
+    """Tell whether the library would train on a GPU here; where it sees none it silently does without."""
+    with xgb.config_context(verbosity=0):
+        row = xgb.DMatrix(np.zeros((1, 1)), label=np.zeros(1))
+        return _on_gpu(xgb.Booster({"device": "cuda"}, cache=[row]))
+
+
+def _on_gpu(booster: xgb.Booster) -> bool:
+    device: str = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
+    return device.startswith("cuda")
+
+
 class _Fit:
     additive = True
 
@@ -63,6 +75,10 @@ class _Fit:
             cache=[self._train, self._watched],
             model_file=bytearray(saved[_FILE]) if saved else None,
         )
+        if settings.gpu and not _on_gpu(self._booster):
+            raise RuntimeError(
+                "XGBoost sees no GPU here, though the trial was given one: does `nvidia-smi` run on its node?"
+            )
         self._shape = (watched.rows, len(settings.levels))
         self.rounds = int(self._booster.num_boosted_rounds()) if saved else 0
 

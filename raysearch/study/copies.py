@@ -47,14 +47,18 @@ class Copies:
 
     def _work(self) -> None:
         while (path := self._next()) is not None:
+            there = path.exists()
             try:
-                if path.exists():
+                if there:
                     self._place.push(path)
                 else:
                     self._place.remove(path)
-            except Exception as error:  # a store that does not answer; what was removed meanwhile comes again
-                if path.exists():
-                    self.trouble = str(error) or type(error).__name__
+            except Exception as error:
+                if there and not path.exists():
+                    continue  # removed meanwhile, which comes next
+                self.trouble = str(error) or type(error).__name__
+                if self._closed:
+                    return  # nobody waits for a place that does not answer
 
     def _next(self) -> Path | None:
         """Return what to see to next, as soon as there is something; None: nothing more will come."""

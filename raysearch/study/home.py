@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -153,6 +153,30 @@ class Home:
             raise StudyError(f"no study {name!r} in {self.address} ({known}){nearest(name, names)}") from None
         except (ValueError, TypeError):  # not JSON, not UTF-8, or not the keys of a study
             raise StudyError(f"study {name!r}: {self.told_path(paths.about)} is damaged") from None
+
+    def read_anew(self, name: str) -> None:
+        """Copy a study here once more, where its home is at an address.
+
+        Raises:
+            StudyError: its settings have changed since it was read.
+        """
+        if self.remote is None:
+            return
+        about = self.paths(name).about
+        before = about.read_bytes()
+        self.remote.pull(name, about.name)
+        if about.read_bytes() != before:
+            raise StudyError(f"study {name!r}: another process has just changed it; give the command again")
+
+    @contextlib.contextmanager
+    def held(self, holds: Callable[[], bool | None]) -> Iterator[None]:
+        """Write to the home's address only while ``holds`` tells that the study is this process's."""
+        assert self.remote is not None
+        before, self.remote.holds = self.remote.holds, holds
+        try:
+            yield
+        finally:
+            self.remote.holds = before
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[StudyPaths]:

@@ -1,7 +1,8 @@
 """One driver a study at a time, where its home lies at an address and no lock is seen: told by its ledger.
 
 A driver writes who it is, and every few seconds that it still lives. Another one that finds it alive is told
-no. One that was cut off or stopped for longer than that may find that another has taken its study over.
+no. One that was stopped or cut off for longer than that may find that another has taken its study over: it
+writes nothing any more that it has not asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from raysearch.errors import StudyError, TakenOverError
 from raysearch.study.storage import storage_errors_told
 
 _ATTRIBUTE = "raysearch.driver"
-_BEAT_S, _DEAD_AFTER_S = 10.0, 60.0
+_BEAT_S = 5.0
+_UNASKED_S = 15.0  # for which a driver writes without asking whether it still has the study
+_DEAD_AFTER_S = 30.0  # without a sign of life
 _SETTLES_S = 1.0  # in which of two drivers that begin at once the one sees the other
 _LOOK_S = 0.5
 _held: set[str] = set()  # by this process, now: one whose end the database has missed is over nevertheless
@@ -40,11 +43,11 @@ class Driver:
         beat_s: when it last told that it lives, by its own clock, in seconds since the epoch.
     """
 
-    id: str
-    host: str
-    seen_from: str
-    process: str
-    beat_s: float
+    id: str = ""
+    host: str = ""
+    seen_from: str = ""
+    process: str = ""
+    beat_s: float = 0.0
 
     @property
     def told(self) -> str:
@@ -52,25 +55,39 @@ class Driver:
 
     @property
     def lives(self) -> bool | None:
-        """Tell whether the process is there; None: it runs where that cannot be seen from here."""
+        """Tell whether it runs; None: that is not seen from here, or it has given no sign of life lately."""
         if not self.seen_from or self.seen_from != _seen_from():
             return None
         if self.process == _process(os.getpid()):
             return self.id in _held
-        return _process(self.process.partition(" ")[0]) == self.process
+        if _process(self.process.partition(" ")[0]) != self.process:
+            return False
+        return True if self._is_fresh else None
 
     @property
     def seems_to_live(self) -> bool:
         """Tell whether it runs, as far as two machines' clocks agree."""
         lives = self.lives
-        return time.time() - self.beat_s < _DEAD_AFTER_S if lives is None else lives
+        return self._is_fresh if lives is None else lives
+
+    @property
+    def _is_fresh(self) -> bool:
+        return abs(time.time() - self.beat_s) < _DEAD_AFTER_S
 
 
 def driver_of(study: optuna.Study) -> Driver | None:
-    """Return the driver that has the study, whether it lives or not; None: the last one has left it."""
-    with storage_errors_told():
-        told: dict[str, Any] = study._storage.get_study_user_attrs(study._study_id).get(_ATTRIBUTE) or {}
-    return Driver(**told) if told else None
+    """Return the driver that has the study, whether it lives or not; None: the last one has left it.
+
+    Raises:
+        StudyError: the database does not answer.
+    """
+    try:
+        with storage_errors_told():
+            told: dict[str, Any] = study._storage.get_study_user_attrs(study._study_id).get(_ATTRIBUTE) or {}
+    except KeyError:
+        raise StudyError("the study is not in the ledger's database any more") from None
+    known = {field.name for field in fields(Driver)}  # those of another version may be others
+    return Driver(**{name: value for name, value in told.items() if name in known}) if told else None
 
 
 class Unshared:
@@ -81,9 +98,9 @@ class Unshared:
     def check(self) -> None:
         """Refuse nothing."""
 
-    def taken_over(self) -> bool:
+    def holds(self) -> bool:
         """Tell that nobody else has it."""
-        return False
+        return True
 
 
 class Lease:
@@ -105,48 +122,57 @@ class Lease:
     ) -> None:
         self.when_lost: Callable[[], None] = lambda: None
         self._study, self._name, self._tell = study, name, tell
-        self._own = Driver(uuid.uuid4().hex, socket.gethostname(), _seen_from(), _process(os.getpid()), 0.0)
+        self._own = Driver(uuid.uuid4().hex, socket.gethostname(), _seen_from(), _process(os.getpid()))
         self._taken_by = ""
-        self._confirmed_s = 0.0
+        self._confirmed_s = self._failed_s = -_DEAD_AFTER_S
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="raysearch-lease", daemon=True)
 
     def __enter__(self) -> Lease:
         found = driver_of(self._study)
         if found is not None and self._lives(found):
-            raise StudyError(
-                f"study {self._name!r} is being run by another process ({found.told}); "
-                "wait for it, or stop it"
-            )
-        self._write()
-        time.sleep(_SETTLES_S)
-        self.confirm()
+            raise self._refused(found.told)
+        try:
+            self._write()
+            time.sleep(_SETTLES_S)
+            self.confirm()
+        except TakenOverError:
+            raise self._refused(self._taken_by) from None
+        except BaseException:
+            self._leave()
+            raise
         _held.add(self._own.id)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ends.set()
-        self._thread.join()
         _held.discard(self._own.id)
-        with contextlib.suppress(StudyError):  # whoever goes on with it waits a little longer
-            if self._is_own():
-                self._set(None)
+        self._thread.join(_BEAT_S)  # it may hang in a database that does not answer
+        self._leave()
 
     def check(self) -> None:
         """Refuse to go on where another driver has the study; the database is asked where that may be new.
 
         Raises:
             TakenOverError: it has.
+            StudyError: that cannot be known: the database does not answer.
         """
-        if self._taken_by or _clock_s() - self._confirmed_s > _DEAD_AFTER_S:
+        if self._taken_by or _clock_s() - self._confirmed_s > _UNASKED_S:
             self.confirm()
 
-    def taken_over(self) -> bool:
-        """Tell whether another driver has the study; not where that cannot be known now."""
-        with contextlib.suppress(StudyError):
-            self.check()
-        return bool(self._taken_by)
+    def holds(self) -> bool | None:
+        """Tell whether this process has the study; None: the database does not answer."""
+        silent = _clock_s() - self._failed_s < _BEAT_S  # it takes its time for not answering
+        try:
+            if not (silent and _clock_s() - self._confirmed_s > _UNASKED_S):
+                self.check()
+                return True
+        except TakenOverError:
+            return False
+        except Exception:
+            self._failed_s = _clock_s()
+        return None
 
     def confirm(self) -> None:
         """Ask the database whether this process still has the study, and tell it that it lives.
@@ -160,7 +186,8 @@ class Lease:
                 f"study {self._name!r} has been taken over by another process ({self._taken_by}): "
                 "this one has stopped"
             )
-        self._write()
+        if not self._ends.is_set():
+            self._write()
 
     def _beat(self) -> None:
         while not self._ends.wait(_BEAT_S):
@@ -178,6 +205,12 @@ class Lease:
             self._taken_by = found.told
         return not self._taken_by
 
+    def _leave(self) -> None:
+        """Tell that nobody has the study; where that fails, the next driver waits for a sign of life."""
+        with contextlib.suppress(StudyError):
+            if self._is_own():
+                self._set(None)
+
     def _write(self) -> None:
         self._set(replace(self._own, beat_s=time.time()))
         self._confirmed_s = _clock_s()
@@ -188,22 +221,21 @@ class Lease:
             self._study._storage.set_study_user_attr(self._study._study_id, _ATTRIBUTE, about)
 
     def _lives(self, found: Driver) -> bool:
-        """Tell whether a driver lives: where clocks may differ, by waiting for its next sign of life."""
+        """Tell whether a driver lives, where that cannot be seen by waiting for its next sign of life."""
         if found.lives is not None:
             return found.lives
-        # Where its last beat is old that is rather a dead driver than a wrong clock.
-        old = abs(time.time() - found.beat_s) > _DEAD_AFTER_S
-        wait_s = 1.5 * _BEAT_S if old else _DEAD_AFTER_S
         self._tell(f"waiting for a sign of life of the process that ran this study ({found.told})")
-        until = time.monotonic() + wait_s
+        until = time.monotonic() + _DEAD_AFTER_S
         while time.monotonic() < until:
             time.sleep(_LOOK_S)
-            now = driver_of(self._study)
-            if now is None:
-                return False
-            if now != found:
-                return True
+            if driver_of(self._study) != found:
+                return True  # also where it has just left: what it has left behind is read anew
         return False
+
+    def _refused(self, told: str) -> StudyError:
+        return StudyError(
+            f"study {self._name!r} is being run by another process ({told}); wait for it, or stop it"
+        )
 
 
 def _seen_from() -> str:
@@ -215,12 +247,12 @@ def _seen_from() -> str:
 
 
 def _process(number: int | str) -> str:
-    """Return a process's number, with when it began where there is one: numbers are given out again."""
+    """Return a process's number, with when it began where it lives: numbers are given out again."""
     try:
-        about = Path(f"/proc/{number}/stat").read_text()
+        state, *about = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return str(number)
-    return f"{number} {about.rpartition(')')[2].split()[19]}"
+    return str(number) if state == "Z" else f"{number} {about[18]}"
 
 
 def _clock_s() -> float:

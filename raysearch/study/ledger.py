@@ -48,13 +48,17 @@ class Proposal:
 
 
 class Ledger:
-    """Opens, reports and closes trials in one Optuna study."""
+    """Opens, reports and closes trials in one Optuna study.
+
+    Attributes:
+        check: called before each write: it raises where this process may write no more.
+    """
 
     def __init__(self, study: optuna.Study, space: SearchSpace) -> None:
         self._study = study
         self._space = space
         self._open: dict[int, optuna.Trial] = {}
-        self._check: Callable[[], None] = lambda: None
+        self.check: Callable[[], None] = lambda: None
         # Kept here too: reading a database again for each question would grow with the study.
         self._results = ended_trials(study)
 
@@ -98,10 +102,6 @@ class Ledger:
         """Let ``sampler`` propose the trials that ``ask`` opens."""
         self._study.sampler = sampler
 
-    def use_check(self, check: Callable[[], None]) -> None:
-        """Have ``check`` asked, which raises where that is not so, whether this process may still write."""
-        self._check = check
-
     @property
     def results(self) -> tuple[TrialResult, ...]:
         """All ended trials in the order in which they ended."""
@@ -115,6 +115,7 @@ class Ledger:
 
     def release_lost(self) -> tuple[str, ...]:
         """Put trials that a killed process left running back in the queue; return all keys that wait."""
+        self.check()
         with storage_errors_told():
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 self._study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
@@ -128,6 +129,7 @@ class Ledger:
 
         They are new trials: Optuna opens none again that has ended.
         """
+        self.check()
         again = {result.again for result in self._results}
         with storage_errors_told():
             waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
@@ -140,6 +142,7 @@ class Ledger:
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Write what is told inside at once, where the storage can: each write waits for the disk."""
+        self.check()
         storage = self._study._storage
         with storage_errors_told(), storage.together() if isinstance(storage, Journal) else nothing():
             yield
@@ -158,7 +161,6 @@ class Ledger:
 
     def ask(self) -> optuna.Trial:
         """Open a trial: one that waits, else a new one."""
-        self._check()
         with storage_errors_told():
             return self._study.ask()
 
@@ -189,7 +191,7 @@ class Ledger:
 
     def report(self, number: int, rung: Rung) -> None:
         """Write down an intermediate score; TPE learns from it even where the trial is stopped there."""
-        self._check()
+        self.check()
         if len(self._study.directions) > 1:
             return  # Optuna takes none of several objectives; ``tell`` keeps them
         trial = self._open[number]
@@ -201,7 +203,6 @@ class Ledger:
 
     def tell(self, result: TrialResult) -> None:
         """Close a trial with its result."""
-        self._check()
         trial = self._open[result.number]
         attributes = {**trial.user_attrs[ATTRIBUTE], **attributes_of(result)}
         state = STATES[result.state]
@@ -219,7 +220,7 @@ class Ledger:
 
     def give_back(self, number: int) -> None:
         """Put an open trial back in the queue: it is the next that ``ask`` opens."""
-        self._check()
+        self.check()
         with storage_errors_told():
             self._study._storage.set_trial_state_values(self._open[number]._trial_id, TrialState.WAITING)
         del self._open[number]

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from raysearch.errors import StudyError
 from raysearch.models import TUNABLE
 from raysearch.records import TrialResult
-from raysearch.study.lease import Driver, driver_of
+from raysearch.study.lease import Driver, Lease, driver_of
 from raysearch.study.ledger import ended_trials
 from raysearch.study.storage import open_storage_to_read, storage_errors_told
 from raysearch.study.trial_attributes import ATTRIBUTE
@@ -58,6 +58,10 @@ class LedgerReader:
     def driver(self) -> Driver | None:
         """Return who runs the study, or did when it was killed; None where that is not known, or nobody."""
         return driver_of(self._study)
+
+    def lease(self, name: str) -> Lease:
+        """Return what keeps other drivers from the study, which its user calls ``name``."""
+        return Lease(self._study, name)
 
     def results(self) -> tuple[TrialResult, ...]:
         """Return the ended trials in the order in which they ended."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ class RemoteFiles:
     """What lies at an address, beside its copy in a local directory of the same structure.
 
     Every method raises StudyError where the address cannot be read or written.
+
+    Attributes:
+        holds: tells whether the study is this process's to write; None: not known now.
     """
 
     def __init__(self, address: str, root: Path) -> None:
+        self.holds: Callable[[], bool | None] = lambda: True
         self._address, self._root = address, root
 
     def directories(self) -> list[str]:
@@ -34,11 +38,12 @@ class RemoteFiles:
         """Copy a local file or directory to its place at the address."""
         from pyarrow.fs import LocalFileSystem, copy_files
 
+        self._check_held()
         files, _ = self._opened
         with self._errors_told("written"):
             there = self._there(source)
-            if source.is_dir():
-                files.create_dir(there)  # `copy_files` makes those below it alone
+            # `copy_files` makes the directories below it alone.
+            files.create_dir(there if source.is_dir() else there.rpartition("/")[0])
             copy_files(str(source), there, source_filesystem=LocalFileSystem(), destination_filesystem=files)
 
     def pull(self, name: str, sign: str) -> None:
@@ -59,6 +64,7 @@ class RemoteFiles:
         """Remove a file or a directory at the address; it may not be there."""
         from pyarrow.fs import FileType
 
+        self._check_held()
         files, _ = self._opened
         with self._errors_told("written"), contextlib.suppress(FileNotFoundError):
             there = self._there(path)
@@ -66,6 +72,13 @@ class RemoteFiles:
                 files.delete_dir(there)
             else:
                 files.delete_file(there)
+
+    def _check_held(self) -> None:
+        if not self.holds():
+            raise StudyError(
+                f"--home {hide_secrets(self._address)}: left as it is: another process runs the study now, "
+                "or its ledger does not answer"
+            )
 
     def _there(self, path: Path) -> str:
         _, prefix = self._opened

@@ -46,16 +46,16 @@ class MLflowTracker:
         self._loading: threading.Thread | None = None
         self._outbox_path = outbox
         self._outbox: Outbox | None = None
-        self._taken_over: Callable[[], bool] = lambda: False
+        self._holds: Callable[[], bool | None] = lambda: True
         self._owed = False  # what an earlier run came to has not been sent
 
     @property
     def spent_s(self) -> float:
         return self._writer.spent_s if self._writer else 0.0
 
-    def prepare(self, taken_over: Callable[[], bool] = lambda: False) -> None:
+    def prepare(self, holds: Callable[[], bool | None] = lambda: True) -> None:
         """Begin to import MLflow, on a thread of its own."""
-        self._taken_over = taken_over
+        self._holds = holds
         self._loading = begin_to_load(not self._uri.startswith("http"))
 
     def study_started(self, info: StudyInfo) -> None:
@@ -82,7 +82,7 @@ class MLflowTracker:
             ) from error
         self.parent_run_id = self._study.run_id
         self._trials = TrialRuns(store, info, self._study.run_id, complete=self._study.fresh)
-        self._writer = Writer(self._alive, refused, self._taken_over)
+        self._writer = Writer(self._alive, refused, self._holds)
         self._trials.moved = self._writer.moved
         self._keep(self._begun(info))
 

@@ -63,11 +63,11 @@ class Tracker(Protocol):
     @property
     def spent_s(self) -> float: ...
 
-    def prepare(self, taken_over: Callable[[], bool] = lambda: False) -> None:
+    def prepare(self, holds: Callable[[], bool | None] = lambda: True) -> None:
         """Begin with what takes long and touches no store, on a thread of its own.
 
         Args:
-            taken_over: tells whether another process keeps this record now; then nothing more is written.
+            holds: tells whether the record is this process's to write; None: not known now.
         """
 
     def study_started(self, info: StudyInfo) -> None:
@@ -121,7 +121,7 @@ class NullTracker:
     parent_run_id: str | None = None
     spent_s: float = 0.0
 
-    def prepare(self, taken_over: Callable[[], bool] = lambda: False) -> None:
+    def prepare(self, holds: Callable[[], bool | None] = lambda: True) -> None:
         pass
 
     def study_started(self, info: StudyInfo) -> None:

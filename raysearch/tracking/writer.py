@@ -39,7 +39,8 @@ class Writer:
     Args:
         alive: tells whether the store answers; may take seconds.
         refused: tells whether trying again is useless.
-        taken_over: tells whether another process writes the record now: then this one writes no more.
+        holds: tells whether the record is this process's to write; once it is not, nothing more is written.
+            None: that is not known now, which is waited for as for the store.
         grace_s: how long ``close`` waits for a store that does not answer.
         stall_s: how long ``close`` waits for one entry that does not get on.
     """
@@ -48,14 +49,15 @@ class Writer:
         self,
         alive: Callable[[], bool],
         refused: Callable[[Exception], bool],
-        taken_over: Callable[[], bool] = lambda: False,
+        holds: Callable[[], bool | None] = lambda: True,
         *,
         grace_s: float = 5.0,
         stall_s: float = 120.0,
     ) -> None:
         self._alive = alive
         self._refused = refused
-        self._taken_over = taken_over
+        self._holds = holds
+        self._left_alone = False
         self._grace_s = grace_s
         self._stall_s = stall_s
         self._entries: deque[Entry] = deque()
@@ -115,17 +117,20 @@ class Writer:
     def _write(self, entry: Entry) -> None:
         failed = paused = 0
         while not self._abandoned:
-            if self._taken_over():
-                self._abandoned = True
+            holds = self._holds()
+            if holds is False:
+                self._abandoned = self._left_alone = True
                 return
             try:
+                if holds is None:
+                    raise TimeoutError("the study's ledger does not answer")
                 entry.write(failed + paused > 0)
             except Exception as error:
                 self._last_error = _in_words(error)
                 if self._refused(error):
                     self._tell(entry)
                     return
-                if self._alive():
+                if holds and self._alive():
                     failed += 1
                     self._silent_since = None
                 else:
@@ -148,10 +153,12 @@ class Writer:
         self._told.append(f"MLflow did not take {entry.about}: {self._last_error}")
 
     def _summary(self) -> tuple[str, ...]:
+        if self._left_alone:
+            return ("another process runs the study now, and keeps its record",)
         told = self._told[:_MOST_TOLD]
         if len(self._told) > _MOST_TOLD:
             told.append(f"and {len(self._told) - _MOST_TOLD} more that MLflow did not take")
-        left = list(self._entries) if self._abandoned else []
+        left = list(self._entries)
         if left:
             since = ""
             if self._silent_since is not None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sqlite3
+import time
+from dataclasses import replace
 
 import pytest
 from fault_rig import Study, make_table
@@ -14,7 +18,7 @@ TRIALS = 24
 ON_MACHINE = """
 import raysearch.study.lease as lease
 lease._seen_from = lambda: {name!r}
-lease._BEAT_S, lease._DEAD_AFTER_S = 0.5, 4.0
+lease._BEAT_S, lease._UNASKED_S, lease._DEAD_AFTER_S = 0.5, 2.0, 4.0
 """
 
 
@@ -23,7 +27,9 @@ def study(tmp_path):
     ledger = f"sqlite:///{tmp_path}/trials.db"
     options = ("--engine", "inline", "--ledger", ledger)
     store = f"sqlite:///{tmp_path}/mlflow.db"
-    return Study(tmp_path, make_table(tmp_path), store, TRIALS, options, ledger=ledger, scheme="file://")
+    return Study(
+        tmp_path, make_table(tmp_path, 1000), store, TRIALS, options, ledger=ledger, scheme="file://"
+    )
 
 
 def ends_well(study, driver):
@@ -57,10 +63,26 @@ def test_the_second_is_told_no_and_a_killed_one_keeps_nobody_away(study):
     ends_well(study, study.start())
 
 
-def test_one_that_was_frozen_while_another_went_on_steps_aside(study):
+def freeze(driver, database):
+    """Stop a driver where it stands, but not while it writes: it would keep SQLite's whole file locked."""
+    for _ in range(100):
+        driver.send_signal(signal.SIGSTOP)
+        with contextlib.closing(sqlite3.connect(database, timeout=0.1)) as file:
+            try:
+                file.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                driver.send_signal(signal.SIGCONT)
+                time.sleep(0.05)
+            else:
+                return
+    raise AssertionError("it writes all the time")
+
+
+def test_one_that_was_frozen_while_another_went_on_steps_aside(study, tmp_path):
+    study = replace(study, options=study.options[2:])  # on Ray, whose workers go on
     frozen = study.start(ON_MACHINE.format(name="the first"))
     study.wait_for(3, frozen)
-    frozen.send_signal(signal.SIGSTOP)
+    freeze(frozen, tmp_path / "trials.db")
     try:
         before = len(study.ended())
         assert before < TRIALS
@@ -71,4 +93,5 @@ def test_one_that_was_frozen_while_another_went_on_steps_aside(study):
     _, errors = frozen.communicate(timeout=60)
     assert frozen.returncode == 1
     assert "has been taken over by another process" in errors and f"process {second.pid})" in errors
+    assert "sync" not in errors
     ends_well(study, second)

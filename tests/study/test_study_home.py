@@ -255,6 +255,38 @@ def test_a_home_at_an_address_is_pushed_pulled_and_listed(bucket):
     assert Home(bucket).names() == []
 
 
+def test_how_far_a_trial_has_come_reaches_a_directory_that_is_an_address_and_leaves_it(tmp_path):
+    home = Home(f"file://{tmp_path}/there")
+    home.create(asked(home.address, "a"), ABOUT, "x")
+    with open_checkpoints(home, home.paths("a")) as checkpoints:
+        checkpoints.put("k", b"so far", ())
+    assert checkpoints.trouble == ""
+    assert [path.name for path in (tmp_path / "there/a/checkpoints").iterdir()] == ["k.zip"]
+    with open_checkpoints(home, home.paths("a")) as checkpoints:
+        checkpoints.drop("k")
+    assert not (tmp_path / "there/a/checkpoints").exists()
+
+
+def test_a_home_is_left_as_it_is_where_the_study_is_another_process_s(tmp_path):
+    home = Home(f"file://{tmp_path}/there")
+    home.create(asked(home.address, "a"), ABOUT, "x")
+    (home.paths("a").root / "new").write_text("new")
+    for holds in (False, None):
+        with home.held(lambda holds=holds: holds):
+            with pytest.raises(StudyError, match="another process runs the study now"):
+                home.push("a")
+            with pytest.raises(StudyError, match="left as it is"):
+                home.remove(home.paths("a").about)
+            home.paths("a").about.write_text("{}")
+        assert (tmp_path / "there/a/study.json").read_text() != "{}"
+        assert not (tmp_path / "there/a/new").exists()
+    with pytest.raises(StudyError, match="has just changed it"):
+        home.read_anew("a")
+    home.read_anew("a")
+    home.push("a")
+    assert (tmp_path / "there/a/new").read_text() == "new"
+
+
 @pytest.mark.slow
 def test_how_far_a_trial_has_come_is_found_on_another_machine(bucket):
     def opened(home):

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def database(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_BEAT_S", 0.1)
+    monkeypatch.setattr(module, "_UNASKED_S", 0.5)
     monkeypatch.setattr(module, "_DEAD_AFTER_S", 1.0)
     monkeypatch.setattr(module, "_SETTLES_S", 0.1)
     monkeypatch.setattr(module, "_LOOK_S", 0.05)
@@ -141,10 +142,62 @@ def test_after_a_long_silence_of_its_own_a_driver_asks_before_it_writes(database
         other = Driver("other", "there", "another machine", "1 1", time.time())
         first._study._storage.set_study_user_attr(first._study._study_id, module._ATTRIBUTE, vars(other))
         first.check()  # it was there a moment ago
-        monkeypatch.setattr(module, "_clock_s", lambda: first._confirmed_s + 2.0)
+        assert first.holds()
+        monkeypatch.setattr(module, "_clock_s", lambda: first._confirmed_s + 0.6)
         with pytest.raises(TakenOverError, match="there, process 1"):
             first.check()
+        assert first.holds() is False
     assert driver_of(opened(database)) == other
+
+
+def test_a_lease_that_was_given_back_stays_so(database, monkeypatch):
+    with Lease(opened(database), "s") as first:
+        pass
+    monkeypatch.setattr(module, "_clock_s", lambda: first._confirmed_s + 60.0)
+    first.confirm()
+    assert first.holds()
+    assert driver_of(opened(database)) is None
+
+
+def test_a_database_that_does_not_answer_is_not_asked_again_and_again(database, monkeypatch):
+    asked = []
+
+    def away(study):
+        asked.append(study)
+        raise StudyError("it does not answer")
+
+    monkeypatch.setattr(module, "_BEAT_S", 5.0)
+    with Lease(opened(database), "s") as first, monkeypatch.context() as patch:
+        patch.setattr(module, "driver_of", away)
+        assert first.holds()  # it has just been told
+        patch.setattr(module, "_clock_s", lambda: first._confirmed_s + 0.6)
+        assert [first.holds() for _ in range(5)] == [None] * 5
+        assert len(asked) == 1
+        with pytest.raises(StudyError):
+            first.check()
+
+
+def test_one_that_is_refused_or_interrupted_leaves_nothing(database, monkeypatch):
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.time, "sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt), Lease(opened(database), "s"):
+            pass
+    assert driver_of(opened(database)) is None
+
+
+def test_what_another_version_has_written_is_read(database):
+    study = opened(database)
+    study._storage.set_study_user_attr(study._study_id, module._ATTRIBUTE, {"host": "h", "mood": "good"})
+    assert driver_of(study) == Driver(host="h")
+
+
+def test_a_process_of_this_machine_that_hangs_is_no_driver_for_ever():
+    parent = Driver("d", "host", module._seen_from(), module._process(os.getppid()), time.time() - 3600)
+    assert parent.lives is None
+    assert not parent.seems_to_live
 
 
 def test_of_two_that_begin_at_once_one_goes_on(database, monkeypatch):

@@ -48,12 +48,28 @@ def test_a_record_that_another_process_keeps_is_left_alone():
         written.append("first")
         taken.set()
 
-    writer = make(taken_over=taken.is_set)
+    writer = make(holds=lambda: not taken.is_set())
     writer.put("the first", write)
     writer.put("the second", lambda _: written.append("second"))
     (told,) = writer.close()
     assert written == ["first"]
-    assert "1 entries, from the second on, are not in its record" in told
+    assert told == "another process runs the study now, and keeps its record"
+
+
+def test_while_it_is_not_known_whose_record_it_is_nothing_is_written():
+    written, known = [], threading.Event()
+    writer = make(holds=lambda: True if known.is_set() else None)
+    writer.put("the first", written.append)
+    time.sleep(0.3)
+    assert written == []
+    known.set()
+    assert writer.close() == ()
+    assert written == [True]
+
+    writer = make(holds=lambda: None, grace_s=0.2)
+    writer.put("the first", written.append)
+    (told,) = writer.close()
+    assert "1 entries, from the first on, are not in its record (the study's ledger does not answer)" in told
 
 
 def test_a_lost_answer_is_tried_again_and_says_so():
