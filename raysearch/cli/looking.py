@@ -78,7 +78,7 @@ def sync(
     from raysearch.cli.words import print_json, tell_synced
     from raysearch.flow import sync as run
 
-    done = run(name, home, tracking_uri)
+    done = run(name, home, tracking_uri, lambda why: typer.echo(f"{why} ...", err=True))
     if json:
         print_json({"home": hide_secrets(home), "studies": [dataclasses.asdict(one) for one in done]})
     else:

@@ -17,7 +17,7 @@ from raysearch.study.copies import Copies
 from raysearch.study.home import Home
 from raysearch.study.kept import KeptModels
 from raysearch.study.lease import Lease, Unshared
-from raysearch.study.ledger import Ledger, open_storage, study_in
+from raysearch.study.ledger import Ledger, is_new, open_storage, study_in
 from raysearch.study.limits import Limits
 from raysearch.study.paths import StudyPaths
 from raysearch.study.sampler import make_sampler
@@ -95,8 +95,9 @@ def held(job: Job, display: Display) -> Iterator[Lease | Unshared]:
         return
     storage = open_storage(job.paths.ledger, job.config.study.ledger)
     study = study_in(storage, job.about.ledger_name, len(job.config.objectives))
-    with Lease(study, job.about.name, display.phase) as lease, job.home.held(lease.holds):
-        if study.get_trials(deepcopy=False):
+    lease = Lease(study, job.about.name, display.phase)
+    with job.home.held(lease.holds), lease:
+        if not is_new(study):
             job.home.read_anew(job.about.name)
         yield lease
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from raysearch.addresses import hide_secrets
@@ -35,11 +35,17 @@ class Synced:
     left: tuple[str, ...] = ()
 
 
-def sync(name: str | None = None, home: str = "studies", tracking_uri: str | None = None) -> list[Synced]:
+def sync(
+    name: str | None = None,
+    home: str = "studies",
+    tracking_uri: str | None = None,
+    tell: Callable[[str], None] = lambda why: None,
+) -> list[Synced]:
     """Send what is missing of a study's record, or of every study's in a home that does not run now.
 
     Args:
         tracking_uri: another store than the study's own; it is sent there whole.
+        tell: told what is waited for.
 
     Raises:
         RaysearchError: of the study that was named: it is unknown, runs now, has no record, or its store
@@ -47,7 +53,7 @@ def sync(name: str | None = None, home: str = "studies", tracking_uri: str | Non
     """
     place = Home(home)
     if name is not None:
-        return [_sync(place, place.read(name), tracking_uri)]
+        return [_sync(place, place.read(name), tracking_uri, tell)]
     done: list[Synced] = []
     for found in place.names():
         try:
@@ -57,16 +63,16 @@ def sync(name: str | None = None, home: str = "studies", tracking_uri: str | Non
         try:
             outbox = read_outbox(place.paths(found).outbox)
             wanted = outbox is not None and not (outbox.sent and tracking_uri is None)
-            if wanted and not place.is_locked(found):
-                done.append(_sync(place, about, tracking_uri))
+            if wanted and not (place.is_locked(found) or _runs_elsewhere(place, about)):
+                done.append(_sync(place, about, tracking_uri, tell))
         except (RaysearchError, OSError) as error:
             shown = hide_secrets(tracking_uri or about.config["tracking"]["uri"] or "")
             done.append(Synced(found, 0, shown, (str(error),)))
     return done
 
 
-def _sync(place: Home, about: StudyAbout, tracking_uri: str | None) -> Synced:
-    with place.locked(about.name) as paths, _alone(place, about):
+def _sync(place: Home, about: StudyAbout, tracking_uri: str | None, tell: Callable[[str], None]) -> Synced:
+    with place.locked(about.name) as paths, _alone(place, about, tell):
         outbox = read_outbox(paths.outbox)
         if outbox is None:
             again = resume_command(about.name, place.address)
@@ -80,7 +86,7 @@ def _sync(place: Home, about: StudyAbout, tracking_uri: str | None) -> Synced:
         if outbox.sent and tracking_uri is None:
             return Synced(about.name, len(results), hide_secrets(uri))
         check_reachable(uri)
-        left = _send(config.tracking, paths, outbox, results)
+        left = _send(config.tracking, paths, outbox, results, place.holds)
         if not left and hide_secrets(uri) == outbox.uri:
             replace(outbox, sent=True).write(paths.outbox)
             place.push(about.name, paths.outbox)
@@ -88,15 +94,25 @@ def _sync(place: Home, about: StudyAbout, tracking_uri: str | None) -> Synced:
 
 
 @contextlib.contextmanager
-def _alone(place: Home, about: StudyAbout) -> Iterator[None]:
+def _alone(place: Home, about: StudyAbout, tell: Callable[[str], None]) -> Iterator[None]:
     """Keep drivers on other machines from the study, where its home is at an address and no lock is seen."""
     if place.remote is None:
         yield
         return
-    ledger = LedgerReader(place.paths(about.name).ledger, about.config["study"]["ledger"], about.ledger_name)
-    with ledger.lease(about.name) as lease, place.held(lease.holds):
+    lease = _ledger(place, about).lease(about.name, tell)
+    with place.held(lease.holds), lease:
         place.read_anew(about.name)
         yield
+
+
+def _runs_elsewhere(place: Home, about: StudyAbout) -> bool:
+    driver = _ledger(place, about).driver() if place.remote else None
+    return driver is not None and driver.seems_to_live
+
+
+def _ledger(place: Home, about: StudyAbout) -> LedgerReader:
+    ledger = place.paths(about.name).ledger
+    return LedgerReader(ledger, about.config["study"]["ledger"], about.ledger_name)
 
 
 def _config(about: StudyAbout, outbox: Outbox, tracking_uri: str | None) -> Config:
@@ -111,10 +127,15 @@ def _config(about: StudyAbout, outbox: Outbox, tracking_uri: str | None) -> Conf
 
 
 def _send(
-    store: TrackingConfig, paths: StudyPaths, outbox: Outbox, results: Sequence[TrialResult]
+    store: TrackingConfig,
+    paths: StudyPaths,
+    outbox: Outbox,
+    results: Sequence[TrialResult],
+    holds: Callable[[], bool | None],
 ) -> tuple[str, ...]:
     """Make the store say what the study's files say; return what could not be sent."""
     tracker = open_tracker(store)
+    tracker.prepare(holds)
     tracker.study_started(outbox.info)
     try:
         tracker.reconcile(results, ())

@@ -11,7 +11,7 @@ import pyarrow.feather
 import raysearch
 from raysearch.config import Config, make_config
 from raysearch.data import prepare, read_table, write_folds
-from raysearch.errors import DataError, InterruptedStudyError, TrackingError, resume_command
+from raysearch.errors import DataError, InterruptedStudyError, StudyError, TrackingError, resume_command
 from raysearch.flow.ahead import LoadedAhead
 from raysearch.flow.choosing import check_pick, picks_only, refuse_number
 from raysearch.flow.closing import close_study
@@ -109,7 +109,8 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
         clock = clock.for_rows(dataset.facts.rows)
         return _run(Job(config, space, dataset, home, about, clock), display, begin)
     finally:
-        if not begun:  # nothing has run, so nothing is left to go on with
+        # Nothing has run, so nothing is left to go on with; unless another process has begun to.
+        if not begun and home.holds():
             forget(config.study.ledger, about.ledger_name)
             home.discard(about.name)
 
@@ -183,6 +184,7 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
         write_folds(job.dataset.facts, paths.artifacts)
         tracker = open_tracker(job.config.tracking, paths.outbox)
         status, begun = "FAILED", False
+        study: Study | None = None
         notes: tuple[str, ...] = ()
 
         def begins() -> None:
@@ -208,9 +210,8 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
                 job = replace(job, share=share)
                 _search(job, conductor, ledger, tracker, display, begins)
                 ahead.wait()
-                lease.check()
+                lease.wait_for_answer()
                 study, status = close_study(job, conductor, ledger, tracker, display)
-                lease.check()
         except (KeyboardInterrupt, InterruptedStudyError) as error:
             tracker.study_ended("KILLED", None, (), None, None)
             status = "KILLED"
@@ -223,9 +224,21 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
             patience = "still writing the record; Ctrl-C again leaves it as it is"
             with first_signal(lambda: display.warn(patience)):
                 notes = tracker.close()
-            if begun and lease.holds() is not False:  # else its files are another process's now
-                home.push(name)
+            if begun and study is None:
+                _push_what_is_left(home, name, display)
+        lease.wait_for_answer()
+        home.push(name)
         return replace(study, warnings=(*study.warnings, *notes))
+
+
+def _push_what_is_left(home: Home, name: str, display: Display) -> None:
+    """Copy what there is of a study that has not come to its end, whose reason is what the user must read."""
+    if home.holds() is False:
+        return  # the files are another process's now
+    try:
+        home.push(name)
+    except StudyError as error:
+        display.warn(str(error))
 
 
 def _search(

@@ -176,7 +176,12 @@ class Home:
         try:
             yield
         finally:
-            self.remote.holds = before
+            if holds():  # else it stays another process's
+                self.remote.holds = before
+
+    def holds(self) -> bool | None:
+        """Tell whether the study that was ``held`` is this process's to write; None: not known now."""
+        return self.remote.holds() if self.remote else True
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[StudyPaths]:

@@ -98,6 +98,9 @@ class Unshared:
     def check(self) -> None:
         """Refuse nothing."""
 
+    def wait_for_answer(self) -> None:
+        """Refuse nothing."""
+
     def holds(self) -> bool:
         """Tell that nobody else has it."""
         return True
@@ -114,7 +117,7 @@ class Lease:
         when_lost: called from a thread when another driver has taken the study over.
 
     Raises:
-        StudyError: when entered, while another driver has the study.
+        TakenOverError: when entered, while another driver has the study.
     """
 
     def __init__(
@@ -131,25 +134,29 @@ class Lease:
     def __enter__(self) -> Lease:
         found = driver_of(self._study)
         if found is not None and self._lives(found):
-            raise self._refused(found.told)
+            self._taken_by = found.told
+            raise self._refused()
         try:
-            self._write()
+            self._set(replace(self._own, beat_s=time.time()))
+            self._confirmed_s = _clock_s()
             time.sleep(_SETTLES_S)
             self.confirm()
+            _held.add(self._own.id)
+            self._thread.start()
         except TakenOverError:
-            raise self._refused(self._taken_by) from None
+            raise self._refused() from None
         except BaseException:
-            self._leave()
+            self.__exit__()
             raise
-        _held.add(self._own.id)
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ends.set()
         _held.discard(self._own.id)
-        self._thread.join(_BEAT_S)  # it may hang in a database that does not answer
-        self._leave()
+        if self._thread.ident is not None:
+            self._thread.join(_BEAT_S)
+        if not self._thread.is_alive():  # else it hangs in a database that does not answer
+            self._leave()
 
     def check(self) -> None:
         """Refuse to go on where another driver has the study; the database is asked where that may be new.
@@ -161,8 +168,22 @@ class Lease:
         if self._taken_by or _clock_s() - self._confirmed_s > _UNASKED_S:
             self.confirm()
 
+    def wait_for_answer(self) -> None:
+        """Like ``check``, but a database that does not answer is waited for half a minute, and then let be.
+
+        Raises:
+            TakenOverError: another driver has the study.
+        """
+        until = time.monotonic() + _DEAD_AFTER_S
+        while self.holds() is None and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        if self._taken_by:
+            self.check()
+
     def holds(self) -> bool | None:
         """Tell whether this process has the study; None: the database does not answer."""
+        if self._taken_by:
+            return False
         silent = _clock_s() - self._failed_s < _BEAT_S  # it takes its time for not answering
         try:
             if not (silent and _clock_s() - self._confirmed_s > _UNASKED_S):
@@ -181,13 +202,19 @@ class Lease:
             TakenOverError: another has it.
             StudyError: the database does not answer.
         """
-        if not self._is_own():
+        asked_s = _clock_s()
+        own = self._is_own()
+        if own and _clock_s() - asked_s > _SETTLES_S:  # this process may have been stopped in between
+            asked_s = _clock_s()
+            own = self._is_own()
+        if not own:
             raise TakenOverError(
                 f"study {self._name!r} has been taken over by another process ({self._taken_by}): "
                 "this one has stopped"
             )
         if not self._ends.is_set():
-            self._write()
+            self._set(replace(self._own, beat_s=time.time()))
+            self._confirmed_s = asked_s
 
     def _beat(self) -> None:
         while not self._ends.wait(_BEAT_S):
@@ -200,9 +227,13 @@ class Lease:
                 continue
 
     def _is_own(self) -> bool:
+        if self._taken_by:
+            return False
         found = driver_of(self._study)
         if found is not None and found.id != self._own.id:
             self._taken_by = found.told
+        elif found is None and not self._ends.is_set():
+            self._taken_by = "which has ended since"  # only another one takes away what this one has written
         return not self._taken_by
 
     def _leave(self) -> None:
@@ -210,10 +241,6 @@ class Lease:
         with contextlib.suppress(StudyError):
             if self._is_own():
                 self._set(None)
-
-    def _write(self) -> None:
-        self._set(replace(self._own, beat_s=time.time()))
-        self._confirmed_s = _clock_s()
 
     def _set(self, driver: Driver | None) -> None:
         with storage_errors_told():
@@ -232,16 +259,17 @@ class Lease:
                 return True  # also where it has just left: what it has left behind is read anew
         return False
 
-    def _refused(self, told: str) -> StudyError:
-        return StudyError(
-            f"study {self._name!r} is being run by another process ({told}); wait for it, or stop it"
+    def _refused(self) -> TakenOverError:
+        return TakenOverError(
+            f"study {self._name!r} is being run by another process ({self._taken_by}); "
+            "wait for it, or stop it"
         )
 
 
 def _seen_from() -> str:
     """Return what is the same for all processes that see each other's numbers; empty: none can be seen."""
     boot = Path("/proc/sys/kernel/random/boot_id")
-    if not boot.exists():
+    if not (boot.exists() and Path("/proc/1/stat").exists()):  # mounted so that users see their own alone
         return ""
     return f"{boot.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
 

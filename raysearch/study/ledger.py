@@ -243,6 +243,12 @@ def study_in(storage: BaseStorage, name: str, objectives: int) -> optuna.Study:
         )
 
 
+def is_new(study: optuna.Study) -> bool:
+    """Tell whether a study has no trials yet, not even some that wait."""
+    with storage_errors_told():
+        return not study.get_trials(deepcopy=False)
+
+
 def ended_trials(study: optuna.Study) -> list[TrialResult]:
     """Return the ended trials in the order in which they ended."""
     trials = [to_result(t) for t in study.get_trials(deepcopy=False) if t.state.is_finished()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,9 +60,9 @@ class LedgerReader:
         """Return who runs the study, or did when it was killed; None where that is not known, or nobody."""
         return driver_of(self._study)
 
-    def lease(self, name: str) -> Lease:
+    def lease(self, name: str, tell: Callable[[str], None]) -> Lease:
         """Return what keeps other drivers from the study, which its user calls ``name``."""
-        return Lease(self._study, name)
+        return Lease(self._study, name, tell)
 
     def results(self) -> tuple[TrialResult, ...]:
         """Return the ended trials in the order in which they ended."""

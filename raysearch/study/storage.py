@@ -115,7 +115,8 @@ def open_storage_to_read(journal: Path, database: str | None) -> BaseStorage | N
 def _engine_settings(database: str) -> dict[str, Any]:
     settings: dict[str, Any] = {"pool_pre_ping": True}
     if database.startswith(("postgresql:", "postgresql+psycopg")):
-        settings["connect_args"] = {"connect_timeout": 10}  # else minutes, where nobody answers
+        # Else minutes, where nobody answers: in seconds, and in milliseconds.
+        settings["connect_args"] = {"connect_timeout": 10, "tcp_user_timeout": 15_000}
     return settings
 
 

@@ -157,6 +157,8 @@ class MLflowTracker:
             told = writer.close()
         finally:
             SETTINGS.release()
+        if writer.left_alone:
+            return told
         if not told or self._study is None:
             self._keep(self._outbox and replace(self._outbox, sent=not self._owed))
             return ()

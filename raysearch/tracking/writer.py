@@ -57,7 +57,7 @@ class Writer:
         self._alive = alive
         self._refused = refused
         self._holds = holds
-        self._left_alone = False
+        self.left_alone = False  # because another process writes the record
         self._grace_s = grace_s
         self._stall_s = stall_s
         self._entries: deque[Entry] = deque()
@@ -119,7 +119,7 @@ class Writer:
         while not self._abandoned:
             holds = self._holds()
             if holds is False:
-                self._abandoned = self._left_alone = True
+                self._abandoned = self.left_alone = True
                 return
             try:
                 if holds is None:
@@ -153,7 +153,7 @@ class Writer:
         self._told.append(f"MLflow did not take {entry.about}: {self._last_error}")
 
     def _summary(self) -> tuple[str, ...]:
-        if self._left_alone:
+        if self.left_alone:
             return ("another process runs the study now, and keeps its record",)
         told = self._told[:_MOST_TOLD]
         if len(self._told) > _MOST_TOLD:

@@ -25,7 +25,7 @@ lease._BEAT_S, lease._UNASKED_S, lease._DEAD_AFTER_S = 0.5, 2.0, 4.0
 @pytest.fixture
 def study(tmp_path):
     ledger = f"sqlite:///{tmp_path}/trials.db"
-    options = ("--engine", "inline", "--ledger", ledger)
+    options = ("--engine", "inline", "--ledger", ledger, "--checkpoint-after", "0s")
     store = f"sqlite:///{tmp_path}/mlflow.db"
     return Study(
         tmp_path, make_table(tmp_path, 1000), store, TRIALS, options, ledger=ledger, scheme="file://"
@@ -93,5 +93,4 @@ def test_one_that_was_frozen_while_another_went_on_steps_aside(study, tmp_path):
     _, errors = frozen.communicate(timeout=60)
     assert frozen.returncode == 1
     assert "has been taken over by another process" in errors and f"process {second.pid})" in errors
-    assert "sync" not in errors
     ends_well(study, second)

@@ -283,7 +283,10 @@ def test_a_home_is_left_as_it_is_where_the_study_is_another_process_s(tmp_path):
     with pytest.raises(StudyError, match="has just changed it"):
         home.read_anew("a")
     home.read_anew("a")
-    home.push("a")
+    with pytest.raises(StudyError, match="left as it is"):
+        home.push("a")  # it stays another's
+    with home.held(lambda: True):
+        home.push("a")
     assert (tmp_path / "there/a/new").read_text() == "new"
 
 

@@ -150,6 +150,23 @@ def test_after_a_long_silence_of_its_own_a_driver_asks_before_it_writes(database
     assert driver_of(opened(database)) == other
 
 
+def test_one_that_was_frozen_until_another_had_come_and_gone_has_lost_it(database, monkeypatch):
+    with Lease(opened(database), "s") as first:
+        first._ends.set()
+        first._thread.join()
+        first._ends.clear()  # frozen
+        with monkeypatch.context() as patch:
+            elsewhere(patch)
+            with Lease(opened(database), "s"):
+                pass
+        assert driver_of(opened(database)) is None
+        with pytest.raises(TakenOverError, match="which has ended since"):
+            first.confirm()
+        assert first.holds() is False
+        first._ends.set()
+    assert driver_of(opened(database)) is None
+
+
 def test_a_lease_that_was_given_back_stays_so(database, monkeypatch):
     with Lease(opened(database), "s") as first:
         pass
@@ -175,9 +192,12 @@ def test_a_database_that_does_not_answer_is_not_asked_again_and_again(database, 
         assert len(asked) == 1
         with pytest.raises(StudyError):
             first.check()
+        begun = time.monotonic()
+        first.wait_for_answer()  # and then lets it be
+        assert 0.9 < time.monotonic() - begun < 3.0
 
 
-def test_one_that_is_refused_or_interrupted_leaves_nothing(database, monkeypatch):
+def test_one_that_is_interrupted_leaves_nothing(database, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
 
