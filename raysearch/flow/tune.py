@@ -218,6 +218,9 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
             if begun and isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(f"`{resume_command(name, home.address)}` goes on") from None
             raise
+        except StudyError:
+            lease.wait_for_answer()  # where another process has written to the ledger, that is the reason
+            raise
         finally:
             if status == "FAILED":
                 tracker.study_ended("FAILED", None, (), None, None)

@@ -58,6 +58,7 @@ class Ledger:
         self._study = study
         self._space = space
         self._open: dict[int, optuna.Trial] = {}
+        self._about: dict[int, dict[str, Any]] = {}  # of open trials, as it was written
         self.check: Callable[[], None] = lambda: None
         # Kept here too: reading a database again for each question would grow with the study.
         self._results = ended_trials(study)
@@ -171,7 +172,8 @@ class Ledger:
         attributes.setdefault("key", uuid.uuid4().hex)
         attributes.setdefault("fit_params", fit_params)
         attributes.update(model=model, started_s=time.time())
-        self._open[trial.number] = trial
+        self._open[trial.number], self._about[trial.number] = trial, attributes
+        self.check()
         with storage_errors_told():
             trial.set_user_attr(ATTRIBUTE, attributes)
         return Proposal(
@@ -187,7 +189,7 @@ class Ledger:
 
     def started_s(self, number: int) -> float:
         """Return when an open trial was begun, in seconds since the epoch."""
-        return float(self._open[number].user_attrs[ATTRIBUTE]["started_s"])
+        return float(self._about[number]["started_s"])
 
     def report(self, number: int, rung: Rung) -> None:
         """Write down an intermediate score; TPE learns from it even where the trial is stopped there."""
@@ -204,7 +206,7 @@ class Ledger:
     def tell(self, result: TrialResult) -> None:
         """Close a trial with its result."""
         trial = self._open[result.number]
-        attributes = {**trial.user_attrs[ATTRIBUTE], **attributes_of(result)}
+        attributes = {**self._about[result.number], **attributes_of(result)}
         state = STATES[result.state]
         if attributes["cut"] and len(self._study.directions) > 1:
             state = TrialState.FAIL  # TPE of Optuna 4 cannot do with a pruned trial of several objectives
@@ -212,10 +214,11 @@ class Ledger:
         value: float | list[float] | None = result.score if result.state == "finished" else None
         if value is not None and len(self._study.directions) > 1:
             value = list(result.objectives.values())
+        self.check()
         with storage_errors_told():
             trial.set_user_attr(ATTRIBUTE, attributes)
             self._study.tell(trial, value, state=state)
-        del self._open[result.number]
+        self._close(result.number)
         self._results.append(result)
 
     def give_back(self, number: int) -> None:
@@ -223,11 +226,14 @@ class Ledger:
         self.check()
         with storage_errors_told():
             self._study._storage.set_trial_state_values(self._open[number]._trial_id, TrialState.WAITING)
-        del self._open[number]
+        self._close(number)
+
+    def _close(self, number: int) -> None:
+        del self._open[number], self._about[number]
 
     def release(self) -> tuple[str, ...]:
         """Put all open trials back in the queue, where a resumed study finds them; return their keys."""
-        keys = tuple(trial.user_attrs[ATTRIBUTE]["key"] for trial in self._open.values())
+        keys = tuple(about["key"] for about in self._about.values())
         with contextlib.suppress(TakenOverError):  # then whoever has the study has put them there
             for number in list(self._open):
                 self.give_back(number)
