@@ -115,7 +115,9 @@ FAULTS: dict[str, Callable[[Run], None]] = {
 }
 
 
-def run_with_faults(place: Path, trials: int, faults: int, seed: int = 0) -> list[tuple[str, float]]:
+def run_with_faults(
+    place: Path, trials: int, faults: int, seed: int = 0, rows: int = 3000
+) -> list[tuple[str, float]]:
     """Run a study during which faults are drawn by chance, each kind at least once; check all that is left.
 
     Returns:
@@ -126,7 +128,7 @@ def run_with_faults(place: Path, trials: int, faults: int, seed: int = 0) -> lis
     chance.shuffle(drawn)
     server = Server(place)
     server.start()
-    study = Study(place, make_table(place), server.uri, trials)
+    study = Study(place, make_table(place, rows), server.uri, trials)
     told = []
     try:
         run = Run(study, server, study.start())
