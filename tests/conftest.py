@@ -8,7 +8,12 @@ import os
 import signal
 import threading
 
+import hypothesis
 import pytest
+
+# How long an example takes hangs on what else the machine does.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
