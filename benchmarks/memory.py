@@ -43,7 +43,7 @@ ROUNDS = {"lightgbm": "num_boost_round", "xgboost": "n_estimators"}
 STEP = 1_000_000
 LOOK_S = 0.25
 
-WORKER = re.compile(r"ray::(TrialWorker|.*: trial \d)")
+WORKER = re.compile(r"ray::(TrialWorker|.*: trial \d)")  # the name of its class, or of the trial that it runs
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,7 @@ def watched(words: list[str]) -> tuple[Peak, float]:
     while process.poll() is None:
         sizes = _sizes(mark.encode(), ours)
         driver = sizes.get(str(process.pid), (0.0, ""))[0]
-        # A worker has the name of its class, or of the trial that it runs.
-        workers = [
-            size for size, command in sizes.values() if re.match(r"ray::(TrialWorker|.*: trial \d)", command)
-        ]
+        workers = [size for size, command in sizes.values() if WORKER.match(command)]
         whole = sum(size for size, _ in sizes.values())
         peak = Peak(
             max(peak.whole, whole), max(peak.driver, driver), max(peak.worker, max(workers, default=0.0))

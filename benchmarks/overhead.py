@@ -10,30 +10,38 @@ trial, as many trials at once as there are cores, none stopped early:
 
     python benchmarks/overhead.py [--rows 10000,50000] [--trials 50] [--repeats 3] [--sides A,B] [--out FILE]
 
-The sides take turns. Told are trials a second from the start of the first trial to the end of the last, and
-the seconds of the whole command; ratios are of one turn, their median and range over the turns. raysearch
-runs one trial more, the library's defaults.
+The sides take turns. Told are, from the start of the first trial to the end of the last, trials a second, the
+share of the time in which the machine's cores were at work, and the core-seconds that all processes of the
+command took for a trial; and the seconds of the whole command, and of these until the first trial began.
+Ratios are of one turn, their median and range over the turns. raysearch runs one trial more, the library's
+defaults. Last is told what its processes beside the workers took for a trial: the driver, with the record,
+and Ray's own.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import uuid
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from memory import WORKER
 
 HERE = Path(__file__).parent
 SIDES = ("raysearch", "documentation", "reuse_actors", "optuna")
 LEVELS = [0.05, 0.5, 0.95]
 COLUMNS, SHARE = 10, 0.2
+LOOK_S, HERTZ = 0.5, os.sysconf("SC_CLK_TCK")
 
 
 def write_rows(rows: int, place: Path) -> dict[str, str]:
@@ -65,21 +73,79 @@ def points(trials: int) -> list[dict]:
     ]
 
 
+class Meter(threading.Thread):
+    """Reads now and then what the machine's cores, and the processes with a mark, have worked."""
+
+    def __init__(self, mark: str) -> None:
+        super().__init__(daemon=True)
+        self._mark, self._ours, self._ends = mark.encode(), dict[str, bool](), threading.Event()
+        self._seconds: dict[str, tuple[bool, float]] = {}  # by process: whether it is a worker
+        self._read: list[tuple[float, ...]] = []  # moment; machine at work, and in all; workers; others
+
+    def run(self) -> None:
+        while not self._ends.wait(LOOK_S):
+            self._look()
+
+    def end(self) -> None:
+        self._ends.set()
+        self.join()
+
+    def between(self, start: float, end: float) -> list[float]:
+        """Return by how much each of the four figures has grown, in seconds."""
+        moments, *figures = np.array(self._read).T
+        return [float(np.interp(end, moments, one) - np.interp(start, moments, one)) for one in figures]
+
+    def _look(self) -> None:
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError, IndexError):
+                    self._look_at(entry)
+        ticks = list(map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9]))
+        machine = [sum(ticks) - ticks[3] - ticks[4], sum(ticks)]  # without idle, and waiting for a disk
+        ours = [sum(s for kind, s in self._seconds.values() if kind is worker) for worker in (True, False)]
+        self._read.append((time.time(), *(tick / HERTZ for tick in machine), *ours))
+
+    def _look_at(self, entry: Path) -> None:
+        if entry.name not in self._ours:
+            self._ours[entry.name] = self._mark in (entry / "environ").read_bytes().split(b"\0")
+        if self._ours[entry.name]:
+            stat = (entry / "stat").read_text().rpartition(")")[2].split()
+            command = (entry / "cmdline").read_bytes().decode()
+            worker = self._seconds.get(entry.name, (False,))[0] or bool(WORKER.match(command))
+            self._seconds[entry.name] = worker, (int(stat[11]) + int(stat[12])) / HERTZ
+
+
 def run(side: str, job: dict) -> dict[str, float]:
-    """Run one side once; return trials a second, and the seconds of the whole command."""
+    """Run one side once; return what is told of it."""
     with tempfile.TemporaryDirectory(prefix="overhead-", ignore_cleanup_errors=True) as place:
         path = Path(place) / "job.json"
         path.write_text(json.dumps(job))
         env = {**os.environ, "RAY_AIR_NEW_OUTPUT": "0", "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0"}
+        name, value = "RAYSEARCH_OVERHEAD", uuid.uuid4().hex
         command = [sys.executable, str(HERE / "overhead_sides.py"), side, str(path)]
-        before = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=place)
-        whole = time.perf_counter() - before
+        meter = Meter(f"{name}={value}")
+        meter.start()
+        began = time.time()
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**env, name: value}, cwd=place
+        )
+        whole = time.time() - began
+        meter.end()
         if done.returncode:
             sys.exit(f"{side} failed:\n{done.stderr[-2000:]}")
         spans = json.loads((Path(place) / "told.json").read_text())["spans"]
-    seconds = max(end for _, end in spans) - min(start for start, _ in spans)
-    return {"trials": len(spans), "rate": len(spans) / seconds, "whole_s": whole}
+    first, last = min(start for start, _ in spans), max(end for _, end in spans)
+    at_work, in_all, workers, others = meter.between(first, last)
+    count = len(spans)
+    return {
+        "trials": count,
+        "rate": count / (last - first),
+        "whole_s": whole,
+        "first_s": first - began,
+        "at_work": at_work / in_all,
+        "trial_s": (workers + others) / count,
+        "beside_s": others / count,
+    }
 
 
 def told(found: dict[str, list[dict[str, float]]], rows: int, sides: list[str]) -> list[str]:
@@ -96,8 +162,14 @@ def told(found: dict[str, list[dict[str, float]]], rows: int, sides: list[str]) 
         wholes = [b["whole_s"] / a["whole_s"] for a, b in zip(mine, own, strict=False)]
         cells = [f"{rows:,}", side, spread([one["rate"] for one in own])]
         cells += [spread([one["whole_s"] for one in own], "{:.1f}")]
+        cells += [spread([one["first_s"] for one in own], "{:.1f}")]
+        cells += [spread([100 * one["at_work"] for one in own], "{:.0f}")]
+        cells += [spread([one["trial_s"] for one in own])]
         cells += [spread(rates), spread(wholes)] if rates and side != "raysearch" else ["", ""]
         lines.append(f"| {' | '.join(cells)} |")
+    if mine := found.get("raysearch"):
+        beside = spread([1000 * one["beside_s"] for one in mine], "{:.0f}")
+        lines.append(f"\n{rows:,} rows: beside its workers raysearch took {beside} ms of a core a trial\n")
     return lines
 
 
@@ -112,11 +184,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("overhead.json"))
     options = parser.parse_args()
     sides = options.sides.split(",")
-    print(
-        "| rows | side | trials a second | whole command, s | raysearch's rate / its "
-        "| its seconds / raysearch's |"
+    head = (
+        "| rows | side | trials a second | whole command, s | until the first trial, s | cores at work, % "
+        "| core-seconds a trial | raysearch's rate / its | its seconds / raysearch's |\n"
+        "|---|---|---|---|---|---|---|---|---|"
     )
-    print("|---|---|---|---|---|---|", flush=True)
     kept: dict[str, dict[str, list[dict[str, float]]]] = {}
     for rows in map(int, options.rows.split(",")):
         found = kept.setdefault(str(rows), {side: [] for side in sides})
@@ -129,7 +201,7 @@ def main() -> None:
                     found[side].append(run(side, job))
                     print(rows, side, found[side][-1], file=sys.stderr, flush=True)
                     options.out.write_text(json.dumps(kept, indent=1))
-        print("\n".join(told(found, rows, sides)), flush=True)
+        print("\n".join((head, *told(found, rows, sides))), flush=True)
 
 
 if __name__ == "__main__":
