@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from raysearch.addresses import has_secrets, hide_secrets
 from raysearch.config import Config
@@ -86,7 +88,10 @@ def submit_resume(
     jobs = Jobs(address)
     with tempfile.TemporaryDirectory(prefix="raysearch-job-") as folder:
         (Path(folder) / "job.yaml").write_text("{}\n")  # Ray takes no empty directory
-        given |= _packed_tables({role: given[role] for role in _TABLE_ROLES if role in given}, Path(folder))
+        tables = {role: given[role] for role in _TABLE_ROLES if role in given}
+        given |= _packed_tables(
+            {role: at for role, at in tables.items() if not _may_lie_there(at)}, Path(folder)
+        )
         command = ["resume", f"--home={home}", "--address=auto"]
         command += [f"{flag}={value}" for flag, value in given.items()]
         entry = _entrypoint([*command, *words, "--", name], record=False)  # the study knows where that is
@@ -169,6 +174,12 @@ def _refuse(told: dict[str, str | None]) -> None:
             fix = f"give an absolute path on the head, or leave it out for {HOME}"
             problems.add(f"{flag}: {value} {relative}; {fix}")
     problems.raise_as(ConfigError)
+
+
+def _may_lie_there(address: str) -> bool:
+    """Tell whether a table can be a file of the head's alone: a whole path that leads nowhere here."""
+    local = url2pathname(urlsplit(address).path) if address.startswith("file://") else address
+    return local.startswith(("/", "~")) and not Path(local).expanduser().exists()
 
 
 def _packed(config: Config, folder: Path) -> Config:

@@ -23,7 +23,7 @@ class Copies:
     def __init__(self, place: _Place) -> None:
         self.trouble = ""  # the last thing that went wrong
         self._place = place
-        self._todo: dict[Path, None] = {}  # in the order in which they changed
+        self._todo: dict[Path, bool] = {}  # in the order in which they changed: whether they were there
         self._news = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="raysearch-copies", daemon=True)
@@ -36,36 +36,40 @@ class Copies:
         with self._news:
             self._closed = True
             self._news.notify()
-        self._thread.join()
+        try:
+            self._thread.join()
+        except BaseException:  # whoever interrupts this waits no longer
+            with self._news:
+                self._todo.clear()
+            raise
 
     def changed(self, path: Path) -> None:
         """Have copied what was written, or removed there what was removed here."""
         with self._news:
             self._todo.pop(path, None)
-            self._todo[path] = None
+            self._todo[path] = path.exists()
             self._news.notify()
 
     def _work(self) -> None:
-        while (path := self._next()) is not None:
-            there = path.exists()
+        while (change := self._next()) is not None:
+            path, written = change
             try:
-                if there:
+                if written:
                     self._place.push(path)
                 else:
                     self._place.remove(path)
             except Exception as error:
-                if there and not path.exists():
+                if written and not path.exists():
                     continue  # removed meanwhile, which comes next
                 self.trouble = str(error) or type(error).__name__
                 if self._closed:
                     return  # nobody waits for a place that does not answer
 
-    def _next(self) -> Path | None:
-        """Return what to see to next, as soon as there is something; None: nothing more will come."""
+    def _next(self) -> tuple[Path, bool] | None:
+        """Return what to see to next, and whether it was written or removed; None: nothing more will come."""
         with self._news:
             self._news.wait_for(lambda: self._todo or self._closed)
             if not self._todo:
                 return None
             path = next(iter(self._todo))
-            del self._todo[path]
-            return path
+            return path, self._todo.pop(path)

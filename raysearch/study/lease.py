@@ -21,13 +21,14 @@ from typing import Any
 import optuna
 
 from raysearch.errors import StudyError, TakenOverError
-from raysearch.study.storage import storage_errors_told
+from raysearch.study.storage import storage_errors_told, swap_attribute
 
 _ATTRIBUTE = "raysearch.driver"
 _BEAT_S = 5.0
 _UNASKED_S = 15.0  # for which a driver writes without asking whether it still has the study
 _DEAD_AFTER_S = 30.0  # without a sign of life
 _SETTLES_S = 1.0  # in which of two drivers that begin at once the one sees the other
+_TRIES = 5  # to write a sign of life: this process's own threads may come between
 _LOOK_S = 0.5
 _held: set[str] = set()  # by this process, now: one whose end the database has missed is over nevertheless
 
@@ -135,9 +136,9 @@ class Lease:
         found = driver_of(self._study)
         if found is not None and self._lives(found):
             self._taken_by = found.told
-            raise self._refused()
+            raise self._refused(just_left=driver_of(self._study) is None)
         try:
-            self._set(replace(self._own, beat_s=time.time()))
+            self._write_first()
             self._confirmed_s = _clock_s()
             time.sleep(_SETTLES_S)
             self.confirm()
@@ -202,19 +203,17 @@ class Lease:
             TakenOverError: another has it.
             StudyError: the database does not answer.
         """
-        asked_s = _clock_s()
-        own = self._is_own()
-        if own and _clock_s() - asked_s > _SETTLES_S:  # this process may have been stopped in between
+        for _ in range(_TRIES):
             asked_s = _clock_s()
-            own = self._is_own()
-        if not own:
-            raise TakenOverError(
-                f"study {self._name!r} has been taken over by another process ({self._taken_by}): "
-                "this one has stopped"
-            )
-        if not self._ends.is_set():
-            self._set(replace(self._own, beat_s=time.time()))
-            self._confirmed_s = asked_s
+            found = self._found()
+            if found is None or self._ends.is_set():
+                return
+            # Only in place of what was found: this process may be stopped here for as long as it takes
+            # another one to take the study over.
+            if self._swap(found, replace(self._own, beat_s=time.time())):
+                self._confirmed_s = asked_s
+                return
+        raise StudyError(f"study {self._name!r}: the ledger's database does not keep what is written to it")
 
     def _beat(self) -> None:
         while not self._ends.wait(_BEAT_S):
@@ -226,26 +225,39 @@ class Lease:
             except StudyError:  # it does not answer now
                 continue
 
-    def _is_own(self) -> bool:
-        if self._taken_by:
-            return False
-        found = driver_of(self._study)
+    def _found(self) -> Driver | None:
+        """Return what the database tells of this process; None: it has left the study.
+
+        Raises:
+            TakenOverError: it tells of another one.
+        """
+        found = None if self._taken_by else driver_of(self._study)
         if found is not None and found.id != self._own.id:
             self._taken_by = found.told
-        elif found is None and not self._ends.is_set():
+        elif found is None and not self._taken_by and not self._ends.is_set():
             self._taken_by = "which has ended since"  # only another one takes away what this one has written
-        return not self._taken_by
+        if self._taken_by:
+            raise TakenOverError(
+                f"study {self._name!r} has been taken over by another process ({self._taken_by}): "
+                "this one has stopped"
+            )
+        return found
 
     def _leave(self) -> None:
         """Tell that nobody has the study; where that fails, the next driver waits for a sign of life."""
         with contextlib.suppress(StudyError):
-            if self._is_own():
-                self._set(None)
+            if (found := self._found()) is not None:
+                self._swap(found, None)
 
-    def _set(self, driver: Driver | None) -> None:
+    def _write_first(self) -> None:
         with storage_errors_told():
-            about = asdict(driver) if driver else None
+            about = asdict(replace(self._own, beat_s=time.time()))
             self._study._storage.set_study_user_attr(self._study._study_id, _ATTRIBUTE, about)
+
+    def _swap(self, found: Driver, written: Driver | None) -> bool:
+        """Write in place of what was found; False: something else is there by now."""
+        after = asdict(written) if written else None
+        return swap_attribute(self._study, _ATTRIBUTE, asdict(found), after)
 
     def _lives(self, found: Driver) -> bool:
         """Tell whether a driver lives, where that cannot be seen by waiting for its next sign of life."""
@@ -259,7 +271,12 @@ class Lease:
                 return True  # also where it has just left: what it has left behind is read anew
         return False
 
-    def _refused(self) -> TakenOverError:
+    def _refused(self, *, just_left: bool = False) -> TakenOverError:
+        if just_left:
+            return TakenOverError(
+                f"study {self._name!r}: another process ({self._taken_by}) has just left it; "
+                "give the command again"
+            )
         return TakenOverError(
             f"study {self._name!r} is being run by another process ({self._taken_by}); "
             "wait for it, or stop it"
@@ -269,7 +286,8 @@ class Lease:
 def _seen_from() -> str:
     """Return what is the same for all processes that see each other's numbers; empty: none can be seen."""
     boot = Path("/proc/sys/kernel/random/boot_id")
-    if not (boot.exists() and Path("/proc/1/stat").exists()):  # mounted so that users see their own alone
+    # It may not be there, or be mounted so that users see their own processes alone.
+    if not (os.access(boot, os.R_OK) and os.access("/proc/1/stat", os.R_OK)):
         return ""
     return f"{boot.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
 

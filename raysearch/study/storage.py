@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -91,6 +93,21 @@ def _refused(database: str, error: Exception) -> StudyError:
     return StudyError(f"ledger: cannot open the database {_shown(database)}: {reason}")
 
 
+def swap_attribute(study: optuna.Study, name: str, before: Any, after: Any) -> bool:
+    """Write an attribute of a study in a database anew, where it still is ``before``; tell whether it was.
+
+    That is one statement, so that nothing comes between the look and the writing.
+    """
+    from optuna.storages._rdb.models import StudyUserAttributeModel as Row
+    from sqlalchemy import update
+
+    backend = getattr(study._storage, "_backend", study._storage)  # Optuna caches what a database tells
+    here = (Row.study_id == study._study_id, Row.key == name, Row.value_json == json.dumps(before))
+    with storage_errors_told(), backend.engine.begin() as connection:
+        done = connection.execute(update(Row).where(*here).values(value_json=json.dumps(after)))
+    return bool(done.rowcount)
+
+
 def open_storage_to_read(journal: Path, database: str | None) -> BaseStorage | None:
     """Return the storage without mending or making anything; None where it cannot be read."""
     if is_incomplete(database):
@@ -115,8 +132,12 @@ def open_storage_to_read(journal: Path, database: str | None) -> BaseStorage | N
 def _engine_settings(database: str) -> dict[str, Any]:
     settings: dict[str, Any] = {"pool_pre_ping": True}
     if database.startswith(("postgresql:", "postgresql+psycopg")):
-        # Else minutes, where nobody answers: in seconds, and in milliseconds.
+        # Else minutes or hours, where nobody answers: in seconds, and in milliseconds. The server too asks
+        # after a silent client: one that died would keep others from the rows that it had begun to write.
         settings["connect_args"] = {"connect_timeout": 10, "tcp_user_timeout": 15_000}
+        settings["connect_args"] |= {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
+        if "options=" not in database:
+            settings["connect_args"]["options"] = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"
     return settings
 
 

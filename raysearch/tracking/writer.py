@@ -14,6 +14,7 @@ from raysearch.addresses import hide_secrets
 _TRIES = 3
 _LONGEST_PAUSE_S = 10.0
 _MOST_TOLD = 8
+_LEDGER_SILENT = "the study's ledger does not answer"
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Writer:
                 return
             try:
                 if holds is None:
-                    raise TimeoutError("the study's ledger does not answer")
+                    raise TimeoutError(_LEDGER_SILENT)
                 entry.write(failed + paused > 0)
             except Exception as error:
                 self._last_error = _in_words(error)
@@ -163,9 +164,10 @@ class Writer:
             since = ""
             if self._silent_since is not None:
                 since = f" since {time.strftime('%H:%M:%S', time.localtime(self._silent_since))}"
+            who = "the study's ledger" if self._last_error == _LEDGER_SILENT else "MLflow"
             told.append(
-                f"MLflow has not answered{since}: {len(left)} entries, from {left[0].about} on, are not in "
-                f"its record ({self._last_error or 'no answer'})"
+                f"{who} has not answered{since}: {len(left)} entries, from {left[0].about} on, are not in "
+                f"MLflow's record ({self._last_error or 'no answer'})"
             )
         return tuple(told)
 

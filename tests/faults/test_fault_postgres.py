@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +16,11 @@ from dataclasses import replace
 import pytest
 from fault_rig import Study, free_port, make_table, wait_until
 from postgres import PASSWORD, Postgres, binaries
+
+from raysearch.errors import TakenOverError
+from raysearch.study import lease
+from raysearch.study.ledger import study_in
+from raysearch.study.storage import open_storage
 
 pytestmark = [
     pytest.mark.slow,
@@ -126,3 +132,43 @@ def test_a_ledger_that_goes_away_ends_the_study_in_words_and_nothing_is_lost(tmp
     assert before <= {result.key for result in study.ended()}
     study.check_trials()
     study.check_record("FINISHED")
+
+
+def test_of_two_drivers_of_one_study_in_postgresql_one_goes_on(postgres, tmp_path, monkeypatch):
+    """Nothing is there yet, both write who they are at once; then one is frozen and the other takes over."""
+    for name, seconds in (("_BEAT_S", 0.2), ("_UNASKED_S", 1.0), ("_DEAD_AFTER_S", 2.0), ("_LOOK_S", 0.1)):
+        monkeypatch.setattr(lease, name, seconds)
+    postgres.create("trials")
+    uri = postgres.uri("trials")
+    studies = [study_in(open_storage(tmp_path, uri), "s", 1) for _ in range(2)]
+    leases = [lease.Lease(study, "s") for study in studies]
+    ready, refused = threading.Barrier(2), []
+
+    def enter(one):
+        ready.wait()
+        try:
+            one.__enter__()
+        except TakenOverError as error:
+            refused.append((one, error))
+
+    threads = [threading.Thread(target=enter, args=(one,)) for one in leases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ((lost, error),) = refused
+    assert "is being run by another process" in str(error)
+    (held,) = (one for one in leases if one is not lost)
+    held.check()
+
+    monkeypatch.setattr(held, "confirm", lambda: None)  # frozen
+    monkeypatch.setattr(lease, "_seen_from", lambda: "another machine")
+    found = lease.driver_of(held._study)
+    with lease.Lease(lost._study, "s") as successor:
+        assert not held._swap(found, replace(found, beat_s=time.time()))  # what it had begun to write
+        monkeypatch.undo()
+        with pytest.raises(TakenOverError, match="has been taken over"):
+            held.confirm()
+        successor.confirm()
+    held.__exit__()
+    assert lease.driver_of(held._study) is None

@@ -113,6 +113,16 @@ def test_a_table_that_is_given_to_resume_is_sent_too(tmp_path, head):
     assert "--data=s3://bucket/t.csv -- s" in head[1][1]
 
 
+def test_a_table_of_the_heads_own_is_left_where_it_is(head):
+    for there in ("/nfs/of/the/head.csv", "file:///nfs/of/the/head.csv"):
+        submit_resume("s", ADDRESS, "/nfs", [("--data", there)])
+        _, entry, files = head[-1]
+        assert f"--data={there} -- s" in entry
+        assert not [name for name in files if name.startswith("tables/")]
+    with pytest.raises(DataError, match=r"gone\.csv"):
+        submit_resume("s", ADDRESS, "/nfs", [("--data", "gone.csv")])
+
+
 SECRET = "postgresql://me:s3cret@db/trials"
 
 

@@ -97,6 +97,50 @@ def test_what_is_forgotten_is_removed_elsewhere_and_the_directory_with_the_last(
     assert place.said[-3:] == [root / "l.zip", root / "k.zip", root]
 
 
+def test_what_goes_with_an_interrupted_command_stays_elsewhere(tmp_path):
+    class Real(Elsewhere):
+        def push(self, source):
+            self.asked.set()
+            assert self.open.wait(30)
+            self.said.append(source.read_bytes())  # raises where there is no such file
+
+    place = Real()
+    copies = Copies(place)
+    copies.__enter__()
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(name)
+        copies.changed(tmp_path / name)
+    assert place.asked.wait(30)
+    for name in ("b", "c"):
+        (tmp_path / name).unlink()  # the directory in which a study is worked on goes with its command
+    place.open.set()
+    copies.__exit__()
+    assert place.said == [b"a"]
+    assert copies.trouble == ""
+
+
+def test_an_interrupted_wait_leaves_what_is_not_there_yet(tmp_path, monkeypatch):
+    place = Elsewhere()
+    copies = Copies(place)
+    copies.__enter__()
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+        copies.changed(tmp_path / name)
+    assert place.asked.wait(30)
+    thread = copies._thread
+
+    class Interrupted:
+        def join(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(copies, "_thread", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        copies.__exit__()
+    place.open.set()
+    thread.join(30)
+    assert place.said == [b"a"]
+
+
 def test_a_place_that_does_not_answer_is_told(tmp_path):
     class Away(Elsewhere):
         def push(self, source):

@@ -108,7 +108,7 @@ def test_a_number_that_was_given_out_again_is_no_driver():
 def test_a_database_that_is_away_at_the_end_keeps_this_process_from_nothing(database, monkeypatch):
     study = opened(database)
     with Lease(study, "s") as first, monkeypatch.context() as patch:
-        patch.setattr(first, "_set", lambda driver: None)
+        patch.setattr(first, "_swap", lambda found, written: True)
         first.__exit__()
         assert driver_of(study).id == first._own.id
         with Lease(study, "s"):
@@ -148,6 +148,49 @@ def test_after_a_long_silence_of_its_own_a_driver_asks_before_it_writes(database
             first.check()
         assert first.holds() is False
     assert driver_of(opened(database)) == other
+
+
+def test_one_that_was_frozen_in_the_midst_of_its_sign_of_life_overwrites_nobody(database, monkeypatch):
+    with Lease(opened(database), "s") as first:
+        first._ends.set()
+        first._thread.join()
+        first._ends.clear()
+        swap = first._swap
+        other = Driver("other", "there", "another machine", "1 1", time.time())
+
+        def frozen(found, written):
+            first._study._storage.set_study_user_attr(first._study._study_id, module._ATTRIBUTE, vars(other))
+            return swap(found, written)
+
+        monkeypatch.setattr(first, "_swap", frozen)
+        with pytest.raises(TakenOverError, match="there, process 1"):
+            first.confirm()
+        first._ends.set()
+    assert driver_of(opened(database)) == other
+
+
+def test_threads_of_one_driver_that_confirm_at_once_keep_it(database):
+    with Lease(opened(database), "s") as first:
+        threads = [threading.Thread(target=lambda: [first.confirm() for _ in range(20)]) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert first.holds()
+        assert driver_of(opened(database)).id == first._own.id
+
+
+def test_one_that_has_just_left_is_told_so(database, monkeypatch):
+    study = opened(database)
+    first = Lease(study, "s")
+    first.__enter__()
+    elsewhere(monkeypatch)
+
+    def leave(why):
+        first.__exit__()
+
+    with pytest.raises(TakenOverError, match="has just left it; give the command again"):
+        Lease(opened(database), "s", leave).__enter__()
 
 
 def test_one_that_was_frozen_until_another_had_come_and_gone_has_lost_it(database, monkeypatch):
