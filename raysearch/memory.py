@@ -146,7 +146,7 @@ def worker_bytes(recipe: Recipe, space: SearchSpace) -> int:
 
     A worker of a group has its share of the table for itself, and scores nothing.
     """
-    own = WORKER + max(_training_bytes(recipe, one) for one in space.spaces)
+    own = WORKER + max(_kept_bytes(recipe, space, one) + _training_bytes(recipe, one) for one in space.spaces)
     if recipe.settings.workers > 1:
         own += _GROUP_WORKER + recipe.end / recipe.settings.workers * (len(recipe.categorical) + 3) * _VALUE
     return int(own)
@@ -162,16 +162,42 @@ def desk_bytes(recipe: Recipe) -> int:
     )
 
 
+def _learnt(recipe: Recipe) -> list[float]:
+    """Return the rows that a worker learns from, by training."""
+    workers = recipe.settings.workers
+    return [sum(stop - start for start, stop in fold.train) / workers for fold in recipe.fits]
+
+
+def _columns(recipe: Recipe) -> int:
+    return len(recipe.categorical) + 1  # the location is one more
+
+
+def _binned_row(recipe: Recipe, space: Space) -> float:
+    takes = TUNABLE[space.model].footprint
+    return _columns(recipe) * (takes.wide_cell if max(_bins(space)) > 256 else takes.cell) + takes.row
+
+
+def _binned_bytes(recipe: Recipe, space: Space) -> list[float]:
+    """Return what each binned dataset takes that a library can ask for, as many of them as are kept."""
+    size = sum(_learnt(recipe)) * _binned_row(recipe, space)
+    return [size] * min(recipe.kept, _keys(recipe, space))
+
+
+def _kept_bytes(recipe: Recipe, space: SearchSpace, mine: Space) -> float:
+    """Return what the binned datasets take while a library's trial runs: its own, and the largest others."""
+    own, *others = _binned_bytes(recipe, mine)
+    others += [size for one in space.spaces if one is not mine for size in _binned_bytes(recipe, one)]
+    return own + sum(sorted(others, reverse=True)[: recipe.kept - 1])
+
+
 def _training_bytes(recipe: Recipe, space: Space) -> float:
+    """Return what a library's trial takes beside the binned datasets."""
     library = TUNABLE[space.model]
     takes = library.footprint
-    workers = recipe.settings.workers
-    learnt = [sum(stop - start for start, stop in fold.train) / workers for fold in recipe.fits]
+    workers, learnt = recipe.settings.workers, _learnt(recipe)
     watched = sum(stop - start for start, stop in (fold.watch for fold in recipe.fits)) / workers
-    columns, levels = len(recipe.categorical) + 1, len(recipe.settings.levels)  # the location is one more
-    cell = takes.wide_cell if max(_bins(space)) > 256 else takes.cell
-    row = columns * cell + takes.row
-    binned = min(recipe.kept, _keys(recipe, space)) * sum(learnt) * row
+    columns, levels = _columns(recipe), len(recipe.settings.levels)
+    row = _binned_row(recipe, space)
     together, in_turns = sum(learnt) * levels, max(learnt) * (1 if library.levels_apart else levels)
     alive = in_turns if recipe.in_turns else together
     # A location bins the rows once more; those of a group learn none.
@@ -179,7 +205,7 @@ def _training_bytes(recipe: Recipe, space: Space) -> float:
     quantiles = watched * levels * _VALUE * (_COPIES if workers == 1 else _SAID_COPIES)
     bench = (sum(learnt) + watched) * _BENCH_ROW
     sample = min(max(learnt), _SAMPLE) * columns * _VALUE
-    return binned + sample + max(alive * takes.level_row, location) + quantiles + bench
+    return sample + max(alive * takes.level_row, location) + quantiles + bench
 
 
 def _bins(space: Space) -> list[float]:

@@ -83,11 +83,14 @@ def test_each_choice_of_bins_is_kept_beside_the_others_up_to_a_bound():
     assert worker_bytes(recipe(), space(max_bin={"type": "int", "low": 63, "high": 300})) > one
 
 
-def test_of_several_libraries_the_hungrier_counts():
+def test_of_several_libraries_the_hungrier_counts_beside_the_binned_data_of_all():
     both = SearchSpace((*space().spaces, *space("xgboost").spaces))
-    assert worker_bytes(recipe(), both) == max(
-        worker_bytes(recipe(), space()), worker_bytes(recipe(), space("xgboost"))
-    )
+    assert worker_bytes(recipe(), both) == worker_bytes(recipe(), space()) + ROWS * (21 * 7 + 16)
+    one, other = (worker_bytes(recipe(kept=1), each) for each in (space(), space("xgboost")))
+    assert worker_bytes(recipe(kept=1), both) == max(one, other)
+    choices = {"choices": [31, 63, 127, 255]}  # four are kept: those that take most
+    both = SearchSpace((*space(max_bin=choices).spaces, *space("xgboost", max_bin=choices).spaces))
+    assert worker_bytes(recipe(), both) == worker_bytes(recipe(), space("xgboost", max_bin=choices))
 
 
 def test_small_tables_have_room_for_all():
