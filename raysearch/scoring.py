@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext as nothing
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from raysearch.metrics import Array, Ints, pinball_loss_avg, score_metrics, with
 from raysearch.objectives import objective_metrics
 from raysearch.recipe import ANCHOR, GROUP, TARGET, WEIGHT, Recipe
 from raysearch.records import Rung
+from raysearch.stopwatch import Stopwatch
 
 COLLAPSED = (
     "all its quantile levels are alike, though the truth varies: its trees found nothing to learn; lower "
@@ -101,9 +103,10 @@ class Scorer:
         if levels_collapse(self._rows.z, raw, self.recipe.settings.levels):
             raise TrialError(COLLAPSED)
 
-    def score(self, raw: Array, rounds: int) -> Rung:
+    def score(self, raw: Array, rounds: int, watch: Stopwatch | None = None) -> Rung:
         """Score the rows that can be told of, on the quantiles that the user will get."""
-        q = self.quantiles(raw) if np.isfinite(raw).all() else raw
+        with watch.part("calibration") if watch else nothing():
+            q = self.quantiles(raw) if np.isfinite(raw).all() else raw
         if not np.isfinite(q).all():
             raise TrialError(f"the model predicts values that are not finite after {rounds} rounds")
         y, objectives = self.y[self.recipe.folds.told], self.recipe.objectives

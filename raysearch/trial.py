@@ -206,7 +206,7 @@ class _Run:
             now = time.monotonic()
             late = now + stride_s + others * (now + stride_s - started_s) > self.until_s
         with bench.watch.part("scoring"):
-            rung = scorer.score(looks.raw, looks.rounds)
+            rung = scorer.score(looks.raw, looks.rounds, bench.watch)
         yield Stand(self._timed(replace(rung, folds=1)), looks.raw, False), fit
         fit.wait()
         return fit
@@ -282,7 +282,7 @@ class _Run:
         with watch.part("scoring"):
             if ended:
                 scorer.refuse_collapsed(raw)
-            rung = scorer.score(raw, rounds)
+            rung = scorer.score(raw, rounds, watch)
         return Stand(self._timed(rung), raw, ended, cut)
 
     def _timed(self, rung: Rung) -> Rung:

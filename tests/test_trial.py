@@ -181,13 +181,13 @@ def test_levels_that_are_all_alike_are_a_failure_unless_the_truth_is_so_too(monk
 
 def test_an_error_without_words_has_its_name(monkeypatch):
     bench = Bench(*job())
-    monkeypatch.setattr(bench.scorer, "score", lambda raw, rounds: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(bench.scorer, "score", lambda *given: (_ for _ in ()).throw(MemoryError()))
     assert told(spec(), bench)[-1].failure == "MemoryError"
 
 
 def test_an_interrupt_is_no_failure(monkeypatch):
     bench = Bench(*job())
-    monkeypatch.setattr(bench.scorer, "score", lambda raw, rounds: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(bench.scorer, "score", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         told(spec(), bench)
 

@@ -13,9 +13,9 @@ import xgboost as xgb
 from contracts import make_frame
 
 from raysearch.bench import Bench
-from raysearch.calibration import Folds
+from raysearch.calibration import Folds, make_folds
 from raysearch.data import Transform
-from raysearch.models import MODEL_NAMES, FitSettings
+from raysearch.models import MODEL_NAMES, FitSettings, Frame, get_model, join, locate
 from raysearch.node_share import NodeShare, end_share
 from raysearch.recipe import Recipe
 from raysearch.records import FoldRows
@@ -69,7 +69,7 @@ def lightgbm_quantiles(x, z, weights, new, rounds):
 
 def xgboost_quantiles(x, z, weights, new, rounds):
     """Return XGBoost's quantiles of new rows as its documentation trains them: one model of all levels."""
-    kinds = {"feature_types": ["q", "q", "q", "c"], "enable_categorical": True}
+    kinds = {"feature_types": ["q", "q", "q", "c", "q"][: x.shape[1]], "enable_categorical": True}
     rows = xgb.QuantileDMatrix(x, z, weight=weights, max_bin=64, **kinds)
     own = {
         "objective": "reg:quantileerror",
@@ -93,17 +93,38 @@ def offset(residuals, weights, level):
     return math.inf
 
 
-def plainly(table, model, rounds):
-    """Return the score of quantiles that are put in order and calibrated by the other folds' rows."""
+def locations(table, recipe, model):
+    """Return, by fold, where the rows lie that are learnt from, and those that are scored."""
+    names = [name for name in table.column_names if name.startswith("f")]
+    frame, z = Frame(table.select(names), recipe.categorical), np.log(table["target"].to_numpy())
+    weights, found = table["weight"].to_numpy(), []
+    for fold in recipe.fits:
+        rows = join([frame.slice(*part) for part in fold.train])
+        own = [np.concatenate([one[slice(*part)] for part in fold.train]) for one in (z, weights)]
+        watched, like = frame.slice(*fold.watch), found[0] if found else None
+        found.append(locate(get_model(model), rows, own[0], watched, recipe.settings, own[1], like))
+    return [(one.learnt, one.watched) for one in found]
+
+
+def plainly(table, model, rounds, located):
+    """Return the score of quantiles that are put in order and calibrated by the other folds' rows.
+
+    Where rows are located first, what is left is learnt, with the location as one more feature.
+    """
     x = np.column_stack([table[f"f{i}"].to_numpy() for i in range(4)])
     y, weights = table["target"].to_numpy(), table["weight"].to_numpy()
     z = np.log(y)
     said = np.empty((ROWS, len(LEVELS)))
-    for start, stop in EDGES:
+    for (start, stop), location in zip(EDGES, located or [None] * 3, strict=True):
         known = np.ones(ROWS, bool)
         known[start:stop] = False
         quantiles = {"lightgbm": lightgbm_quantiles, "xgboost": xgboost_quantiles}[model]
-        said[start:stop] = quantiles(x[known], z[known], weights[known], x[start:stop], rounds)
+        old, new, left, back = x[known], x[start:stop], z[known], 0.0
+        if location is not None:
+            learnt, watched = location
+            old, new = np.column_stack([old, learnt]), np.column_stack([new, watched])
+            left, back = left - learnt, watched[:, None]
+        said[start:stop] = quantiles(old, left, weights[known], new, rounds) + back
     said.sort(axis=1)
     told = np.empty_like(said)
     for start, stop in EDGES:
@@ -120,20 +141,26 @@ def plainly(table, model, rounds):
     return float(np.average(losses.mean(axis=1), weights=weights))
 
 
-@pytest.mark.parametrize("in_turns", [False, True])
+@pytest.mark.parametrize("location", [False, True])
+@pytest.mark.parametrize("way", ["together", "in turns", "first fold first"])
 @pytest.mark.parametrize("model", MODEL_NAMES)
-def test_the_score_is_that_of_a_plain_computation(job, model, in_turns, monkeypatch, tmp_path):
+def test_the_score_is_that_of_a_plain_computation(job, model, way, location, monkeypatch, tmp_path):
     """Warm from other trials, binned by another worker of the node, rung by rung, ended where it stalls."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     table, recipe = job
-    recipe = replace(recipe, in_turns=in_turns)
+    ahead = replace(make_folds(300), weights=table["weight"].to_numpy()[:300])
+    first = ahead if way == "first fold first" else None
+    recipe = replace(recipe, in_turns=way == "in turns", first=first)
+    located = locations(table, recipe, model) if location else None
     other, bench = (Bench(table, recipe, NodeShare("plainly")) for _ in range(2))
-    spec = TrialSpec(0, "k", model, PARAMS[model], (10, 20, 40))
+    params = {**PARAMS[model], "location": location}
+    spec = TrialSpec(0, "k", model, params, (10, 20, 40), first_fold=first is not None)
     list(reports(spec, other))
-    list(reports(replace(spec, fit_params={**PARAMS[model], "max_bin": 31}), bench))
+    list(reports(replace(spec, fit_params={**params, "max_bin": 31}), bench))
     found = list(reports(spec, bench))
     end_share("plainly")
     assert not any(report.failure for report in found)
-    told = {report.rung.step: report.rung.score for report in found}
-    assert told == pytest.approx({step: plainly(table, model, step) for step in told}, abs=1e-6)
+    assert any(report.rung.folds for report in found) is (first is not None)
+    told = {report.rung.step: report.rung.score for report in found if not report.rung.folds}
+    assert told == pytest.approx({step: plainly(table, model, step, located) for step in told}, abs=1e-6)
