@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Sequence
@@ -26,9 +27,13 @@ from raysearch.recipe import TARGET
 from raysearch.records import Ensemble, StudyResult, TrialResult, TrialState
 from raysearch.report import ReportMaterial, ranked, write_front, write_leaderboard, write_report
 from raysearch.study.conductor import Conductor
-from raysearch.study.ledger import Ledger, parameter_importance
+from raysearch.study.importance import parameter_importance
+from raysearch.study.ledger import Ledger
 from raysearch.tracking import Tracker
 from raysearch.whole_file import write_whole
+
+# The result, forecasts of the evaluated rows, the model, and each parameter's importance.
+Material = tuple[StudyResult, Told, Forecaster, dict[str, float]]
 
 
 def close_study(
@@ -63,16 +68,25 @@ def close_study(
     _write_result(job, result)  # before what may fail and is worth less than the model
     display.phase("writing the report")
     with watch.part("report"):
-        failure = _try_report(job, ledger, (result, told, final), notes)
+        shares = parameter_importance(ledger.study)
+        failure = _try_report(job, ledger.results, (result, told, final, shares), notes)
     if failure:
         result, notes = replace(result, report_path=""), (*notes, failure)
     display.phase("closing the record")
     status = "KILLED" if conductor.stopped_by == "interrupt" else "FINISHED"
     result = replace(result, wall_s=job.clock.elapsed_s, profile=profile_of(job, conductor))
     _write_result(job, result)
-    remember(job, ledger, result, tracker)
+    remember(job, ledger.results, shares, result, tracker)
     tracker.study_ended(status, result, ranked(ledger.results), job.paths.artifacts, job.paths.model)
     return Study(result, _in_order(ledger.results), final, notes, job.home.address), status
+
+
+def timed_whole(job: Job, conductor: Conductor, study: Study) -> Study:
+    """Tell again how long the study took and where the time went, now that its record is complete."""
+    result = replace(study.result, wall_s=job.clock.elapsed_s, profile=profile_of(job, conductor))
+    with contextlib.suppress(OSError):  # a full disk: it is there as it was before
+        _write_result(job, result)
+    return replace(study, result=result)
 
 
 def _nothing(job: Job, results: Sequence[TrialResult], stopped_by: str) -> StudyError:
@@ -177,15 +191,13 @@ def _result(
     )
 
 
-def _try_report(
-    job: Job, ledger: Ledger, material: tuple[StudyResult, Told, Forecaster], notes: tuple[str, ...]
-) -> str:
+def _try_report(job: Job, results: Sequence[TrialResult], material: Material, notes: tuple[str, ...]) -> str:
     """Write the report; return in words what kept it from being written, or nothing.
 
     Whatever it is, it must not cost a finished study: the model is worth more than its pictures.
     """
     try:
-        _write_report(job, ledger, material, notes)
+        _write_report(job, results, material, notes)
     except Exception as error:
         logging.getLogger("raysearch").exception("the report could not be written")
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
@@ -198,10 +210,10 @@ def _try_report(
 
 
 def _write_report(
-    job: Job, ledger: Ledger, material: tuple[StudyResult, Told, Forecaster], notes: tuple[str, ...]
+    job: Job, results: Sequence[TrialResult], material: Material, notes: tuple[str, ...]
 ) -> None:
-    result, told, final = material
-    trials = _in_order(ledger.results)
+    result, told, final, shares = material
+    trials = _in_order(results)
     write_leaderboard(trials, job.paths.artifacts / "leaderboard.csv")
     write_front(result.pareto, job.paths.artifacts / "pareto.csv")
     write_report(
@@ -211,7 +223,7 @@ def _write_report(
             facts=job.dataset.facts,
             quality=job.dataset.quality,
             config=job.config.to_dict(),
-            parameter_importance=parameter_importance(ledger.study),
+            parameter_importance=shares,
             feature_importance=final.feature_importance(),
             levels=job.config.search.levels,
             y=told.y,

@@ -6,20 +6,24 @@ import contextlib
 from collections.abc import Iterator
 
 from raysearch.addresses import hide_secrets
+from raysearch.config import Config
+from raysearch.errors import StudyError
 from raysearch.flow.display import Display, SearchBegins
 from raysearch.flow.environment import describe_environment
 from raysearch.flow.job import Job
 from raysearch.flow.warm import kept_start
+from raysearch.history import ONE_IN
 from raysearch.study.checkpoints import Checkpoints
 from raysearch.study.cluster import Cluster
 from raysearch.study.conductor import Conductor
 from raysearch.study.copies import Copies
-from raysearch.study.home import Home
+from raysearch.study.home import Home, StudyAbout
 from raysearch.study.kept import KeptModels
 from raysearch.study.lease import Lease, Unshared
-from raysearch.study.ledger import Ledger, is_new, open_storage, study_in
+from raysearch.study.ledger import Ledger, forget, is_new, open_storage, study_in
 from raysearch.study.limits import Limits
 from raysearch.study.paths import StudyPaths
+from raysearch.study.reading import LedgerReader
 from raysearch.study.sampler import make_sampler
 from raysearch.study.watcher import Watcher
 from raysearch.tracking import StudyInfo, Tracker
@@ -33,9 +37,31 @@ def open_ledger(job: Job) -> Ledger:
     search = job.config.search
     warm = kept_start(job.about.warm)
     points = warm.points if warm else ()
-    ledger = Ledger.open(storage, job.about.ledger_name, job.space, len(job.config.objectives), points)
-    ledger.use_sampler(make_sampler(job.space, search.seed, ledger.begun, search.sampler, len(points)))
+    # How many trials a time budget allows nobody knows: then these points come as trials do.
+    one_in = ONE_IN if search.time_budget_s is not None else 0
+    objectives = len(job.config.objectives)
+    ledger = Ledger.open(storage, job.about.ledger_name, job.space, objectives, points, one_in)
+    first = min(1, len(points)) if one_in else len(points)
+    ledger.use_sampler(make_sampler(job.space, search.seed, ledger.begun, search.sampler, first))
     return ledger
+
+
+def discard_unused(config: Config, home: Home, about: StudyAbout) -> None:
+    """Take away a study in which nothing has run; not one that another process has taken up meanwhile."""
+    with contextlib.suppress(StudyError), home.locked(about.name) as paths:
+        if not _is_used(config, paths, about):
+            forget(config.study.ledger, about.ledger_name)
+            home.discard(about.name)
+
+
+def _is_used(config: Config, paths: StudyPaths, about: StudyAbout) -> bool:
+    """Tell whether trials of a study have run, or a process runs it, as far as its ledger can be read."""
+    try:
+        ledger = LedgerReader(paths.ledger, config.study.ledger, about.ledger_name)
+        driver = ledger.driver()
+        return bool(ledger.results() or ledger.running()) or (driver is not None and driver.seems_to_live)
+    except StudyError:
+        return False
 
 
 def study_info(job: Job) -> StudyInfo:

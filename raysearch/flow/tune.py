@@ -14,11 +14,12 @@ from raysearch.data import prepare, read_table, write_folds
 from raysearch.errors import DataError, InterruptedStudyError, StudyError, TrackingError, resume_command
 from raysearch.flow.ahead import LoadedAhead
 from raysearch.flow.choosing import check_pick, picks_only, refuse_number
-from raysearch.flow.closing import close_study
+from raysearch.flow.closing import close_study, timed_whole
 from raysearch.flow.display import Display, Silent
 from raysearch.flow.job import Clock, Job
 from raysearch.flow.older import as_begun
 from raysearch.flow.opening import (
+    discard_unused,
     held,
     make_conductor,
     open_checkpoints,
@@ -34,9 +35,10 @@ from raysearch.flow.study import Study
 from raysearch.flow.warm import look_back, plain_start, warm_start
 from raysearch.logs import chatter_to
 from raysearch.space import SearchSpace, load_space, parse_space
+from raysearch.study.checkpoints import Checkpoints
 from raysearch.study.conductor import Conductor
 from raysearch.study.home import Home
-from raysearch.study.ledger import Ledger, forget
+from raysearch.study.ledger import Ledger
 from raysearch.tracking import (
     StudyInfo,
     Tracker,
@@ -109,10 +111,8 @@ def tune(config: Config, table: Any = None, display: Display | None = None, spen
         clock = clock.for_rows(dataset.facts.rows)
         return _run(Job(config, space, dataset, home, about, clock), display, begin)
     finally:
-        # Nothing has run, so nothing is left to go on with; unless another process has begun to.
         if not begun and home.holds():
-            forget(config.study.ledger, about.ledger_name)
-            home.discard(about.name)
+            discard_unused(config, home, about)
 
 
 def resume(
@@ -197,12 +197,8 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
 
         try:
             with no_interrupt_lost():
-                ledger = open_ledger(job)
-                check_pick(job, ledger.results)
                 ahead = LoadedAhead([part.model for part in job.space.spaces])
-                here = job.config.compute.engine == "inline"  # where trials run, this process has no time
-                watchers = (tracker, display) if here else (tracker, display, ahead)
-                conductor = make_conductor(job, ledger, checkpoints, watchers)
+                ledger, conductor = _prepared(job, checkpoints, (tracker, display, ahead))
                 ledger.check = lease.check
                 lease.when_lost = conductor.interrupt
                 tracker.prepare(lease.holds)
@@ -224,14 +220,34 @@ def _run(job: Job, display: Display, begin: Callable[[], None]) -> Study:
         finally:
             if status == "FAILED":
                 tracker.study_ended("FAILED", None, (), None, None)
-            patience = "still writing the record; Ctrl-C again leaves it as it is"
-            with first_signal(lambda: display.warn(patience)):
-                notes = tracker.close()
+            notes = _close_record(job, tracker, display)
             if begun and study is None:
                 _push_what_is_left(home, name, display)
         lease.wait_for_answer()
+        study = timed_whole(job, conductor, study)
         home.push(name)
         return replace(study, warnings=(*study.warnings, *notes))
+
+
+def _prepared(
+    job: Job, checkpoints: Checkpoints, watchers: tuple[Tracker, Display, LoadedAhead]
+) -> tuple[Ledger, Conductor]:
+    """Open the ledger, and make what decides over its trials."""
+    ledger = open_ledger(job)
+    check_pick(job, ledger.results)
+    here = job.config.compute.engine == "inline"  # where trials run, this process has no time to load ahead
+    return ledger, make_conductor(job, ledger, checkpoints, watchers[:2] if here else watchers)
+
+
+def _close_record(job: Job, tracker: Tracker, display: Display) -> tuple[str, ...]:
+    """Wait until the record is complete; whoever ends that keeps the study's files where they belong."""
+    patience = "still writing the record; Ctrl-C again leaves it as it is"
+    try:
+        with first_signal(lambda: display.warn(patience)), job.clock.watch.part("record"):
+            return tracker.close()
+    except KeyboardInterrupt:
+        _push_what_is_left(job.home, job.about.name, display)
+        raise
 
 
 def _push_what_is_left(home: Home, name: str, display: Display) -> None:

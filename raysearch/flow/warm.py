@@ -26,7 +26,6 @@ from raysearch.history.points import ranges
 from raysearch.records import StudyResult, TrialResult, WarmOutcome, WarmPoint, WarmStart
 from raysearch.report import ranked
 from raysearch.space import SearchSpace
-from raysearch.study.ledger import Ledger, parameter_importance
 from raysearch.tracking import PastReader, Tracker, resolve_uri
 
 _FEW = "of fewer than 10 trials none is left to try points of earlier studies"
@@ -89,15 +88,22 @@ def warm_outcome(job: Job, results: Sequence[TrialResult]) -> WarmOutcome | None
     for trial in ranked(results):
         (mine if trial.warm or trial.again in tried else others).append(trial)
     trials = sorted((result for result in results if result.warm), key=lambda result: result.number)
-    return WarmOutcome(start, tuple(trials), *(next(iter(found), None) for found in (mine, others)))
+    best, other = (next(iter(found), None) for found in (mine, others))
+    return WarmOutcome(start, tuple(trials), best, other, len(results))
 
 
-def remember(job: Job, ledger: Ledger, result: StudyResult, tracker: Tracker) -> None:
+def remember(
+    job: Job,
+    results: Sequence[TrialResult],
+    importance: Mapping[str, float],
+    result: StudyResult,
+    tracker: Tracker,
+) -> None:
     """Leave behind in the record what later studies may use; a failure costs nothing else."""
     if tracker.uri is None:
         return
     try:
-        text = to_text(_past(job, ledger, result))
+        text = to_text(_past(job, results, importance, result))
     except Exception:
         logging.getLogger("raysearch").exception("what later studies may use could not be gathered")
         return
@@ -105,13 +111,14 @@ def remember(job: Job, ledger: Ledger, result: StudyResult, tracker: Tracker) ->
         tracker.remember(text)
 
 
-def _past(job: Job, ledger: Ledger, result: StudyResult) -> PastStudy:
+def _past(
+    job: Job, results: Sequence[TrialResult], importance: Mapping[str, float], result: StudyResult
+) -> PastStudy:
     config, gain, constant = job.config, result.comparison, result.rival("constant")
     default = result.rival("default")
     ratio = None
     if default and constant and constant.comparison.other > 0:
         ratio = round(default.comparison.other / constant.comparison.other, 6)
-    shares = parameter_importance(ledger.study)
     return PastStudy(
         study=result.study,
         target=config.data.target or "",
@@ -122,8 +129,8 @@ def _past(job: Job, ledger: Ledger, result: StudyResult) -> PastStudy:
         fixed={part.model: part.fixed for part in job.space.spaces},
         ranges=ranges(job.space),
         features=describe(config, job.dataset),
-        points=best_points(job.space, result.pareto or ranked(ledger.results), result.default),
-        importance={name: round(share, 4) for name, share in shares.items()},
+        points=best_points(job.space, result.pareto or ranked(results), result.default),
+        importance={name: round(share, 4) for name, share in importance.items()},
         part=result.evaluation.part,
         gain_percent=round(gain.gain_percent, 3) if gain else None,
         default_to_constant=ratio,

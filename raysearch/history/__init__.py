@@ -1,6 +1,6 @@
 """What earlier studies know: their data, their best points, and which of these fit a new study."""
 
-from raysearch.history.choose import Here, choose, most_points
+from raysearch.history.choose import ONE_IN, Here, choose, most_points
 from raysearch.history.kinds import Kind, ParameterAgreement, kinds_of
 from raysearch.history.likeness import CUT_OFF, distance
 from raysearch.history.points import best_points, space_digest
@@ -8,6 +8,7 @@ from raysearch.history.record import MetaFeatures, PastPoint, PastStudy, parse_p
 
 __all__ = [
     "CUT_OFF",
+    "ONE_IN",
     "Here",
     "Kind",
     "MetaFeatures",

@@ -14,7 +14,7 @@ from raysearch.models import CAT_SMOOTH, LEAF_ROWS, SEEN_ONLY, TUNABLE
 from raysearch.records import WarmPoint, WarmStart
 from raysearch.space import SearchSpace
 
-_SHARE = 10  # one of so many trials may try a point of an earlier study
+ONE_IN = 10  # of so many trials one may try a point of an earlier study
 _IN_TIME = 3  # points of a search that time ends: how many trials it will have is not known
 _OF_SOME_TABLES = (CAT_SMOOTH, SEEN_ONLY)
 _BY_ROWS = (*LEAF_ROWS, CAT_SMOOTH)
@@ -69,10 +69,10 @@ class Here:
 
 
 def most_points(trials: int | None, time_budget_s: float | None) -> int:
-    """Return how many points a search may begin with: a tenth of its trials, and three where time ends it."""
+    """Return how many points a search may try: of a tenth of its trials, and three where time ends it."""
     if trials is None:
         return _IN_TIME
-    return trials // _SHARE if time_budget_s is None else min(trials // _SHARE, _IN_TIME)
+    return trials // ONE_IN if time_budget_s is None else min(trials // ONE_IN, _IN_TIME)
 
 
 def choose(here: Here, past: Iterable[PastStudy], most: int) -> WarmStart:

@@ -100,12 +100,14 @@ class WarmOutcome:
         trials: those that tried one, in order of number.
         best: the best of them that became a model; None where none did.
         other: the best of all other trials that became a model; None likewise.
+        of: trials that have ended, these included.
     """
 
     start: WarmStart
     trials: tuple[TrialResult, ...] = ()
     best: TrialResult | None = None
     other: TrialResult | None = None
+    of: int = 0
 
     @property
     def gain_percent(self) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from raysearch.records import TrialResult, WarmOutcome, WarmPoint, WarmStart
 from raysearch.report.record import Section
 from raysearch.report.tables import Row, Table
-from raysearch.report.wording import DASH, number, points, several
+from raysearch.report.wording import DASH, number, percent, points, several
 
 
 def begin_words(start: WarmStart) -> str:
@@ -32,6 +32,8 @@ def warm_words(warm: WarmOutcome) -> str:
     if not warm.start.points:
         return begin_words(warm.start)
     tried = several(len(warm.trials), "trial")
+    if warm.of:
+        tried = f"{len(warm.trials)} of {several(warm.of, 'trial')} ({percent(len(warm.trials) / warm.of)})"
     told = f"warm start: {tried} with points of {_sources(warm.start)}"
     if not warm.trials:
         return f"{told}; time was over before"

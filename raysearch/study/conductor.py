@@ -11,9 +11,10 @@ from typing import Any, Literal
 import optuna
 
 from raysearch.models import TUNABLE, adds_up
-from raysearch.records import Rung, TrialResult
+from raysearch.records import Rung, TrialResult, TrialState
 from raysearch.stopwatch import Stopwatch
 from raysearch.study.checkpoints import Checkpoints
+from raysearch.study.ended import ended_trial
 from raysearch.study.kept import Files, KeptModels
 from raysearch.study.leaders import kind_of
 from raysearch.study.ledger import Ledger, Proposal
@@ -61,7 +62,7 @@ class Conductor:
             if checkpoints:
                 checkpoints.drop(result.key)  # a kill can come between a trial's end and that
             for rung in result.history:
-                self._rungs.add(result.key, rung)
+                self._seen(result, rung)
         self._tally.go_on()
 
     # -- what an engine asks ---------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class Conductor:
         begun = self._checkpoints.get(key) if self._checkpoints else None
         history = self._history.setdefault(key, list(begun.history) if begun else [])
         for rung in history:
-            self._rungs.add(key, rung)
+            self._seen(self._running[key], rung)
         return begun.trial if begun else b""
 
     def reached(self, key: str, rung: Rung, saved: bytes = b"") -> bool:
@@ -188,10 +189,15 @@ class Conductor:
         history.append(rung)
         self._ledger.report(proposal.number, rung)
         stop = not proposal.default and self._rungs.stop(rung)
-        self._rungs.add(key, rung)
+        self._seen(proposal, rung)
         if stop:
             self._stopping[key] = ""
         return not stop
+
+    def _seen(self, trial: Proposal | TrialResult, rung: Rung) -> None:
+        """Judge others by a trial's score; a point of an earlier study stops no trial of the search's own."""
+        if not trial.warm:
+            self._rungs.add(trial.key, rung)
 
     def finished(self, key: str, rung: Rung, files: Files | None = None, *, cut: bool = False) -> None:
         """Note that a trial has trained all that it will; ``files`` is its model where it was sent along.
@@ -208,7 +214,7 @@ class Conductor:
         new = not any(earlier.stage == rung.stage for earlier in history)
         if new:
             history.append(rung)
-            self._rungs.add(key, rung)
+            self._seen(proposal, rung)
         self._end(proposal, "cut" if cut else "finished", rung, report=new)
 
     def stopped(self, key: str) -> None:
@@ -276,17 +282,9 @@ class Conductor:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of the result should know of the search."""
-        notes = []
-        if not self._tally.agreement.holds:
-            told = f"(rank correlation {self._tally.agreement.rank_correlation:.2f})"
-            notes.append(
-                "Trials were no longer stopped by their first fold: it ranked those that finished otherwise "
-                f"than all folds do {told}."
-            )
-        if self._checkpoints and self._checkpoints.trouble:
-            trouble = self._checkpoints.trouble
-            notes.append(f"How far trials had come could not always be written down: {trouble}.")
-        return tuple(notes)
+        trouble = self._checkpoints.trouble if self._checkpoints else ""
+        unwritten = f"How far trials had come could not always be written down: {trouble}." if trouble else ""
+        return tuple(filter(None, (self._tally.agreement.note, unwritten)))
 
     @property
     def running(self) -> int:
@@ -306,7 +304,13 @@ class Conductor:
         return self._tally.ended
 
     def _end(
-        self, proposal: Proposal, state: str, rung: Rung | None, reason: str = "", *, report: bool = False
+        self,
+        proposal: Proposal,
+        state: TrialState,
+        rung: Rung | None,
+        reason: str = "",
+        *,
+        report: bool = False,
     ) -> None:
         """Write down how a trial ended, and only then act on it.
 
@@ -317,29 +321,8 @@ class Conductor:
         self._running.pop(proposal.key)
         self._time.ended(proposal.key)
         self._stopping.pop(proposal.key, None)
-        last = rung or (history[-1] if history else None)
-        told = rung if rung and not rung.folds else None  # what part of the folds says is no score of a trial
-        ended_s, begun_s = time.time(), self._ledger.started_s(proposal.number)
-        result = TrialResult(
-            number=proposal.number,
-            key=proposal.key,
-            model=proposal.model,
-            params=proposal.params,
-            fit_params=proposal.fit_params,
-            state=state,  # type: ignore[arg-type]
-            score=told.score if told else None,
-            rounds=last.step if last else 0,
-            metrics=told.metrics if told else {},
-            history=history,
-            # As the worker has measured it: one that had to start first is no slower trial.
-            started_s=ended_s - last.seconds if rung and last and last.seconds else begun_s,
-            ended_s=ended_s,
-            reason=reason,
-            default=proposal.default,
-            objectives=told.objectives if told else {},
-            again=proposal.again,
-            warm=proposal.warm,
-        )
+        begun_s = self._ledger.started_s(proposal.number)
+        result = ended_trial(proposal, state, rung, history, begun_s, reason)
         with self._ledger.together():
             if rung and report:
                 self._ledger.report(proposal.number, rung)
@@ -347,6 +330,7 @@ class Conductor:
         if self._checkpoints:
             self._checkpoints.drop(proposal.key)
         self.ended_now += 1
+        last = rung or (history[-1] if history else None)
         for part, seconds in (last.spent if last else {}).items():
             self.spent[part] = self.spent.get(part, 0.0) + seconds
         self._tally.add(result)

@@ -21,7 +21,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from raysearch.errors import TakenOverError
+from raysearch.errors import StudyError, TakenOverError
 from raysearch.records import Rung, TrialResult, WarmPoint
 from raysearch.space import SearchSpace
 from raysearch.study.journal import Journal
@@ -51,10 +51,12 @@ class Ledger:
     """Opens, reports and closes trials in one Optuna study.
 
     Attributes:
-        check: called before each write: it raises where this process may write no more.
+        check: called before each write of a study that runs: it raises where this process may write no more.
     """
 
-    def __init__(self, study: optuna.Study, space: SearchSpace) -> None:
+    def __init__(
+        self, study: optuna.Study, space: SearchSpace, later: Sequence[WarmPoint] = (), one_in: int = 0
+    ) -> None:
         self._study = study
         self._space = space
         self._open: dict[int, optuna.Trial] = {}
@@ -62,6 +64,8 @@ class Ledger:
         self.check: Callable[[], None] = lambda: None
         # Kept here too: reading a database again for each question would grow with the study.
         self._results = ended_trials(study)
+        self._later, self._one_in = list(later), one_in  # points of earlier studies that are not waiting yet
+        self._warmed = sum(bool(about.get("warm")) for about in _abouts(study))
 
     @classmethod
     def open(
@@ -71,28 +75,30 @@ class Ledger:
         space: SearchSpace,
         objectives: int = 1,
         warm: Sequence[WarmPoint] = (),
+        one_in: int = 0,
     ) -> Ledger:
         """Open the study ``name``, making it where it is new: its first trials are then the defaults.
 
         Args:
             objectives: how many numbers a trial is scored by; all are minimised.
             warm: points of earlier studies, which follow the defaults.
+            one_in: of so many trials one tries such a point, the first at once; 0: they all come first.
         """
         study = study_in(storage, name, objectives)
         with storage_errors_told():
-            attributes = [t.user_attrs.get(ATTRIBUTE, {}) for t in study.get_trials(deepcopy=False)]
+            attributes = _abouts(study)
             known = sum(bool(about.get("default")) for about in attributes)
             for point in space.default_points()[known:]:  # a kill can come between two of them
                 about = {"default": True, "fit_params": dict(point.fit_params)}
                 study.enqueue_trial(dict(point.params), user_attrs={ATTRIBUTE: about})
             warmed = sum(bool(about.get("warm")) for about in attributes)
-            for found in warm[warmed:]:
-                about = {"warm": found.study}
-                study.enqueue_trial(dict(found.params), user_attrs={ATTRIBUTE: about})
+            first = 1 if one_in else len(warm)
+            for found in warm[warmed:first]:
+                _enqueue_warm(study, found)
             begun = sum(bool(about.get("start")) for about in attributes)
             for params in space.start_points()[begun:]:
                 study.enqueue_trial(params, user_attrs={ATTRIBUTE: {"start": True}})
-            return cls(study, space)
+            return cls(study, space, warm[max(first, warmed) :], one_in)
 
     @property
     def study(self) -> optuna.Study:
@@ -176,6 +182,9 @@ class Ledger:
         self.check()
         with storage_errors_told():
             trial.set_user_attr(ATTRIBUTE, attributes)
+            if self._later and len(self._results) + len(self._open) >= self._one_in * self._warmed:
+                _enqueue_warm(self._study, self._later.pop(0))
+                self._warmed += 1
         return Proposal(
             trial.number,
             attributes["key"],
@@ -217,7 +226,13 @@ class Ledger:
         self.check()
         with storage_errors_told():
             trial.set_user_attr(ATTRIBUTE, attributes)
-            self._study.tell(trial, value, state=state)
+            try:
+                self._study.tell(trial, value, state=state)
+            except ValueError as error:  # it waits, or has ended: not by this process
+                raise StudyError(
+                    f"ledger: trial {result.number} cannot be written down: another process has changed it "
+                    f"({error})"
+                ) from None
         self._close(result.number)
         self._results.append(result)
 
@@ -238,6 +253,14 @@ class Ledger:
             for number in list(self._open):
                 self.give_back(number)
         return keys
+
+
+def _abouts(study: optuna.Study) -> list[Mapping[str, Any]]:
+    return [trial.user_attrs.get(ATTRIBUTE, {}) for trial in study.get_trials(deepcopy=False)]
+
+
+def _enqueue_warm(study: optuna.Study, found: WarmPoint) -> None:
+    study.enqueue_trial(dict(found.params), user_attrs={ATTRIBUTE: {"warm": found.study}})
 
 
 def study_in(storage: BaseStorage, name: str, objectives: int) -> optuna.Study:
@@ -268,24 +291,3 @@ def forget(database: str | None, name: str) -> None:
     # What kept the study from beginning may be the database itself.
     with contextlib.suppress(Exception):
         optuna.delete_study(study_name=name, storage=open_storage(Path(), database))
-
-
-def parameter_importance(study: optuna.Study) -> dict[str, float]:
-    """Return each parameter's share in the differences of the score (fANOVA, Hutter et al., 2014).
-
-    Of several objectives the first one is the score. Empty where there are too few finished trials to tell.
-    """
-    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(finished) < 4:
-        return {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            shares = optuna.importance.get_param_importances(
-                study,
-                evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0),
-                target=(lambda trial: trial.values[0]) if len(study.directions) > 1 else None,
-            )
-    except (ValueError, RuntimeError):  # e.g. all scores are equal, or no parameter is common to all
-        return {}
-    return {name: float(share) for name, share in shares.items()}

@@ -87,6 +87,16 @@ class Agreement:
     def holds(self) -> bool:
         return self.rank_correlation >= _LEAST_AGREEMENT
 
+    @property
+    def note(self) -> str:
+        """What the reader of the result should know; empty where first folds are still asked."""
+        if self.holds:
+            return ""
+        return (
+            "Trials were no longer stopped by their first fold: it ranked those that finished otherwise "
+            f"than all folds do (rank correlation {self.rank_correlation:.2f})."
+        )
+
     def add(self, first: float, all_folds: float | None) -> None:
         """Take in a trial's score on its first fold, and on all; None: it was stopped there."""
         bisect.insort(self._seen, first)

@@ -30,7 +30,7 @@ def make_sampler(
 
     Args:
         kind: "tpe" or "random".
-        warm: points of earlier studies that it begins with. As many trials more are drawn by chance before
+        warm: points of earlier studies that come first. As many trials more are drawn by chance before
             TPE models any, so that all come that would come without these points.
     """
     seed = (seed + 1_000_003 * begun) % 2**32

@@ -27,6 +27,8 @@ class Tally:
         self._limits = limits
         self._without_gain = 0
         self.leaders = Leaders(limits.pick, limits.candidates)
+        # What earlier studies have found ends no search before its own trials do.
+        self._own = Leaders(limits.pick)
         self.good = self.failed = self.cut = 0
         self.quickest_s = math.inf
         self.over = ""
@@ -57,14 +59,20 @@ class Tally:
         if result.state == "cut":  # a model, but no more than a hint of what its parameters are worth
             self.cut += 1
             self.leaders.add(result)
+            if not result.warm:
+                self._own.add(result)
             return
         if result.default:
             self.defaults.append(result)
         self.good += 1
         if result.state == "finished":
             self.quickest_s = min(self.quickest_s, result.seconds)
-        gain = result.state == "finished" and self.leaders.add(result)
-        self._without_gain = 0 if gain else self._without_gain + 1
+        finished = result.state == "finished"
+        if finished:
+            self.leaders.add(result)
+        if not result.warm:
+            gain = finished and self._own.add(result)
+            self._without_gain = 0 if gain else self._without_gain + 1
 
     def _judge(self) -> None:
         limits = self._limits

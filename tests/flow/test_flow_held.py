@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import time
 from dataclasses import replace
@@ -9,9 +10,9 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from raysearch.errors import TakenOverError
+from raysearch.errors import StudyError, TakenOverError
 from raysearch.flow import opening
-from raysearch.study import lease
+from raysearch.study import home, lease
 from raysearch.study.lease import Driver, driver_of
 
 pytestmark = pytest.mark.slow
@@ -80,3 +81,55 @@ def test_while_it_searches(study, table, tmp_path, words, monkeypatch):
         study(table, **words)
     assert closed == []
     assert (tmp_path / "there" / "s" / "study.json").read_text() == "another's"
+
+
+def test_where_another_has_run_it_and_left_meanwhile(study, table, tmp_path, words, monkeypatch):
+    made = opening.study_in
+
+    def run_by_another(*args):
+        found = made(*args)
+        found.add_trial(optuna.trial.create_trial(value=1.0))
+        (tmp_path / "there" / "s" / "study.json").write_text("another's")
+        return found
+
+    monkeypatch.setattr(opening, "study_in", run_by_another)
+    with pytest.raises(StudyError, match="another process has just changed it"):
+        study(table, **words)
+    (name,) = optuna.get_all_study_names(words["study__ledger"])
+    assert len(optuna.load_study(study_name=name, storage=words["study__ledger"]).trials) == 1
+    assert (tmp_path / "there" / "s" / "study.json").read_text() == "another's"
+
+
+def test_in_a_directory_whose_lock_another_has(study, table, tmp_path, monkeypatch):
+    made = home.Home.create
+    locks = []
+
+    def taken(self, *args, **more):
+        about = made(self, *args, **more)
+        locks.append(self.paths(about.name).lock.open("w"))
+        fcntl.flock(locks[0], fcntl.LOCK_EX)
+        return about
+
+    monkeypatch.setattr(home.Home, "create", taken)
+    with pytest.raises(StudyError, match="is being run by another process"):
+        study(table, study__home=str(tmp_path / "here"))
+    assert (tmp_path / "here" / "s" / "study.json").is_file()
+    locks[0].close()
+
+
+def test_its_files_are_kept_where_the_record_is_not_waited_for(study, table, tmp_path, words, monkeypatch):
+    made = tune.open_tracker
+
+    def opened(*words):
+        def impatient():
+            raise KeyboardInterrupt
+
+        tracker = made(*words)
+        monkeypatch.setattr(tracker, "close", impatient)
+        return tracker
+
+    monkeypatch.setattr(tune, "open_tracker", opened)
+    with pytest.raises(KeyboardInterrupt):
+        study(table, **words)
+    assert (tmp_path / "there" / "s" / "result.json").is_file()
+    assert (tmp_path / "there" / "s" / "model").is_dir()

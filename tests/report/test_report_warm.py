@@ -41,6 +41,7 @@ def test_what_a_search_begins_with():
         ),
         (WarmOutcome(START, (TRIED,), TRIED, None), "the best, trial 1, scores 0.9"),
         (WarmOutcome(START, (TRIED,), None, make_trial(2, 0.8)), "none of them was trained to its end"),
+        (WarmOutcome(START, (TRIED,), TRIED, None, 30), "1 of 30 trials (3.3\u00a0%) with points of june"),
         (WarmOutcome(START), "time was over before"),
         (WarmOutcome(WarmStart(3)), "none has data like this"),
     ],

@@ -13,9 +13,10 @@ from raysearch.objectives import parse_objectives
 from raysearch.pareto import Pick, front, with_models
 from raysearch.records import Rung
 from raysearch.study.conductor import Conductor
+from raysearch.study.importance import parameter_importance
 from raysearch.study.inline import run_inline
 from raysearch.study.kept import KeptModels
-from raysearch.study.ledger import Ledger, ended_trials, open_storage, parameter_importance
+from raysearch.study.ledger import Ledger, ended_trials, open_storage
 from raysearch.study.sampler import make_sampler
 
 WORDS = ("pinball", "coverage_gap")

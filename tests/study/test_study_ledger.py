@@ -18,7 +18,7 @@ from study_made_up import both_spaces, open_ledger, rung, small_space
 from raysearch.errors import StudyError
 from raysearch.models import TUNABLE
 from raysearch.records import TrialResult
-from raysearch.study.ledger import Ledger, parameter_importance
+from raysearch.study.ledger import Ledger
 from raysearch.study.reading import LedgerReader
 from raysearch.study.storage import open_storage, open_storage_to_read
 
@@ -301,24 +301,13 @@ def test_a_database_that_fails_later_is_told(tmp_path):
     assert ledger.results == ()
 
 
-def test_importance_needs_enough_trials(tmp_path):
-    space = small_space()
-    ledger = open_ledger(tmp_path, space)
-    for count in range(15):
-        assert (parameter_importance(ledger.study) == {}) is (count < 4)
-        proposal = accept(ledger, space)
-        end(ledger, proposal, "finished", rung(4, proposal.fit_params["learning_rate"]))
-    shares = parameter_importance(ledger.study)
-    assert max(shares, key=shares.get) == "learning_rate"
-    assert sum(shares.values()) == pytest.approx(1.0)
-
-
-def test_importance_is_silent_where_all_trials_score_alike(tmp_path):
-    space = small_space()
-    ledger = open_ledger(tmp_path, space)
-    for _ in range(6):
-        end(ledger, accept(ledger, space), "finished", rung(4, 1.0))
-    assert all(share == share for share in parameter_importance(ledger.study).values())
+def test_a_trial_that_another_process_has_taken_is_told_in_words(tmp_path):
+    space, database = small_space(), f"sqlite:///{tmp_path}/trials.db"
+    ledger = Ledger.open(open_storage(tmp_path, database), "made-up", space)
+    proposal = accept(ledger, space)
+    Ledger.open(open_storage(tmp_path, database), "made-up", space).release_lost()
+    with pytest.raises(StudyError, match="another process has changed it"):
+        end(ledger, proposal, "finished", rung(4, 1.0))
 
 
 def test_a_trial_that_was_cut_is_pruned_to_optuna_and_tried_once_more(tmp_path, database):

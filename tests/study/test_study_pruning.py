@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysearch.study.pruning import Peers, milestones, should_stop
+from raysearch.study.pruning import Agreement, Peers, milestones, should_stop
 from raysearch.trial import rungs_for
 
 scores = st.floats(0, 100, allow_nan=False)
@@ -80,3 +81,23 @@ def test_a_trial_reports_at_rungs_below_its_end_and_at_its_end(rounds, most):
     assert steps[-1] == rounds
     assert list(steps) == sorted(set(steps))
     assert all(step >= 1 for step in steps)
+
+
+def goes_on(correlation: float, seed: int) -> bool:
+    """Tell whether a study of 60 trials still stops by first folds that rank them so well at its end."""
+    random, agreement, peers = np.random.default_rng(seed), Agreement(), Peers()
+    for key in range(60):
+        first, noise = random.normal(size=2)
+        stopped = peers.stop("asha", first, first_fold=True)
+        peers.add(str(key), first)
+        whole = correlation * first + np.sqrt(1 - correlation**2) * noise
+        agreement.add(first, None if stopped else whole)
+    return agreement.holds
+
+
+@pytest.mark.parametrize(
+    ("correlation", "least", "most"), [(0.0, 0.0, 0.1), (0.3, 0.0, 0.35), (0.9, 0.9, 1.0), (0.97, 0.95, 1.0)]
+)
+def test_first_folds_that_do_not_tell_are_found_out_and_those_that_do_are_kept(correlation, least, most):
+    """Although only those that the first fold has let go on, the best by its score, have both scores."""
+    assert least <= np.mean([goes_on(correlation, seed) for seed in range(60)]) <= most

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
-from study_made_up import begin, finish, limits, small_space
+from study_made_up import begin, finish, limits, propose, rung, small_space
 
 from raysearch.records import WarmPoint
 from raysearch.space import SearchSpace, parse_space
+from raysearch.study.conductor import Conductor
+from raysearch.study.kept import KeptModels
 from raysearch.study.ledger import Ledger, open_storage
 from raysearch.study.sampler import make_sampler
 
@@ -24,8 +28,10 @@ def with_start() -> SearchSpace:
     return SearchSpace((parse_space({**space.content, "start": [first]}),))
 
 
-def opened(place, points=POINTS, space=None) -> Ledger:
-    return Ledger.open(open_storage(place / "ledger.log", None), "s", space or with_start(), 1, points)
+def opened(place, points=POINTS, space=None, one_in=0) -> Ledger:
+    return Ledger.open(
+        open_storage(place / "ledger.log", None), "s", space or with_start(), 1, points, one_in
+    )
 
 
 def waiting(ledger: Ledger) -> list[int]:
@@ -69,6 +75,62 @@ def test_their_trials_say_where_they_come_from(tmp_path):
     assert [result.warm for result in study.ledger.results] == ["", "s3", ""]
     read = Ledger.open(open_storage(tmp_path / "ledger.log", None), "made-up", study.space)
     assert [result.warm for result in read.results] == ["", "s3", ""]
+
+
+def test_where_time_ends_a_search_one_in_ten_trials_tries_one_the_first_at_once(tmp_path):
+    def searching():
+        ledger = opened(tmp_path, one_in=10)
+        conductor = Conductor(ledger, limits(50), KeptModels(tmp_path / "kept"))
+        return SimpleNamespace(space=with_start(), ledger=ledger, conductor=conductor)
+
+    study = searching()
+    assert waiting(study.ledger) == [8, 3, 8]
+    for number in range(35):
+        if number == 14:  # a kill
+            study = searching()
+        finish(study, 1.0)
+    warm = [bool(result.warm) for result in study.ledger.results]
+    assert warm.index(True) == 1
+    assert all(sum(warm[:count]) <= 1 + count // 10 for count in range(1, 36))
+    assert sum(warm) == len(POINTS)
+
+
+def warm_study(place, asked, sources):
+    """Return a study of trials whose points come from earlier studies where ``sources`` says so."""
+    study = begin(place, asked)
+    for source in sources:
+        params = {"num_leaves": 4, "learning_rate": 0.1, "num_boost_round": 20}
+        study.ledger.study.enqueue_trial(params, user_attrs={"raysearch": {"warm": source} if source else {}})
+    finish(study, 9.0)  # the default
+    return study
+
+
+def test_they_stop_no_trial_that_a_cold_start_would_let_go_on(tmp_path):
+    for name, sources, goes_on in (("warm", ["s3", ""], True), ("cold", ["", ""], False)):
+        (tmp_path / name).mkdir()
+        study = warm_study(tmp_path / name, limits(10, scheduler="asha"), sources)
+        good, second = propose(study), propose(study)
+        assert study.conductor.reached(good.key, rung(good.rungs[0], 0.1))
+        assert study.conductor.reached(second.key, rung(second.rungs[0], 0.2)) is goes_on
+
+
+def test_they_themselves_are_stopped_by_others(tmp_path):
+    study = warm_study(tmp_path, limits(10, scheduler="asha"), ["", "s3"])
+    good, warm = propose(study), propose(study)
+    assert study.conductor.reached(good.key, rung(good.rungs[0], 0.1))
+    assert not study.conductor.reached(warm.key, rung(warm.rungs[0], 0.2))
+
+
+def test_they_wear_out_nobodys_patience(tmp_path):
+    study = warm_study(tmp_path, limits(patience=3), ["s3"])
+    finish(study, 0.5)
+    for score in (8.0, 7.0, 6.0, 5.0):  # worse than the earlier study's point, but gains of a cold start
+        finish(study, score)
+        assert study.conductor.stopped_by == ""
+    for _ in range(3):
+        finish(study, 6.0)
+    assert study.conductor.stopped_by == "patience"
+    assert study.conductor.best.warm == "s3"
 
 
 def proposals(place, kind: str, points, count: int) -> list[dict]:
