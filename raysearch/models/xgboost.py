@@ -76,9 +76,10 @@ class _Fit:
             model_file=bytearray(saved[_FILE]) if saved else None,
         )
         if settings.gpu and not _on_gpu(self._booster):
-            raise RuntimeError(
-                "XGBoost sees no GPU here, though the trial was given one: does `nvidia-smi` run on its node?"
-            )
+            why = "does `nvidia-smi` run on its node?"
+            if not xgb.build_info().get("USE_CUDA"):
+                why = "it was built without CUDA; `pip install xgboost` brings one that has it"
+            raise RuntimeError(f"XGBoost sees no GPU here, though the trial was given one: {why}")
         self._shape = (watched.rows, len(settings.levels))
         self.rounds = int(self._booster.num_boosted_rounds()) if saved else 0
 

@@ -175,8 +175,11 @@ class Lease:
         Raises:
             TakenOverError: another driver has the study.
         """
-        until = time.monotonic() + _DEAD_AFTER_S
+        until, told = time.monotonic() + _DEAD_AFTER_S, False
         while self.holds() is None and time.monotonic() < until:
+            if not told:
+                self._tell("waiting for the ledger's database, which does not answer")
+                told = True
             time.sleep(_LOOK_S)
         if self._taken_by:
             self.check()

@@ -82,7 +82,7 @@ class MLflowTracker:
             ) from error
         self.parent_run_id = self._study.run_id
         self._trials = TrialRuns(store, info, self._study.run_id, complete=self._study.fresh)
-        self._writer = Writer(self._alive, refused, self._holds)
+        self._writer = Writer(self._alive, refused, self._holds, self._trials.take_back)
         self._trials.moved = self._writer.moved
         self._keep(self._begun(info))
 

@@ -52,9 +52,11 @@ class TrialRuns:
     ranked_before: set[str] = field(default_factory=set)
     front_before: set[str] = field(default_factory=set)
     moved: Callable[[], None] = field(default=lambda: None)  # called as trials of a long entry are written
+    made: str = ""  # the run that the latest entry has made, where it has
 
     def start(self, opening: Opening, again: bool) -> None:
         """Open the trial's run, or open it again. ``again``: an earlier try may have made it."""
+        self.made = "" if not again else self.made
         run_id = self._find(opening.key, again)
         self.open_keys.add(opening.key)
         if run_id is None:
@@ -68,6 +70,7 @@ class TrialRuns:
     def end(self, result: TrialResult, again: bool) -> None:
         """Write what the trial came to and close its run, even when MLflow refuses part of it."""
         self.moved()
+        self.made = "" if not again else self.made
         run_id = self._find(result.key, again)
         if run_id is None:
             run_id = self._create(Opening(result.number, result.key, result.model, result.started_s))
@@ -108,6 +111,11 @@ class TrialRuns:
                     self.open_keys.add(key)
                 else:
                     self._interrupt(run.info.run_id)
+
+    def take_back(self) -> None:
+        """Take away the run that was just made: another process has the study, and one for the same trial."""
+        if self.made:
+            self.store.client.delete_run(self.made)
 
     def rank(self, ranked: Sequence[TrialResult]) -> None:
         """Tag the best trials with their rank, and take it from those that had one before."""
@@ -151,7 +159,7 @@ class TrialRuns:
         }
         name = f"trial {opening.number:03d} {opening.model}"
         run_id = self.store.create_run(name, tags, milliseconds(opening.at_s))
-        self.ids[opening.key] = run_id
+        self.ids[opening.key] = self.made = run_id
         self._log_dataset(run_id)
         return run_id
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -42,6 +43,8 @@ class Writer:
         refused: tells whether trying again is useless.
         holds: tells whether the record is this process's to write; once it is not, nothing more is written.
             None: that is not known now, which is waited for as for the store.
+        take_back: called where it was lost while an entry was written: this process may have been stopped in
+            the midst of that for as long as another one takes to go on without it.
         grace_s: how long ``close`` waits for a store that does not answer.
         stall_s: how long ``close`` waits for one entry that does not get on.
     """
@@ -51,13 +54,14 @@ class Writer:
         alive: Callable[[], bool],
         refused: Callable[[Exception], bool],
         holds: Callable[[], bool | None] = lambda: True,
+        take_back: Callable[[], None] = lambda: None,
         *,
         grace_s: float = 5.0,
         stall_s: float = 120.0,
     ) -> None:
         self._alive = alive
         self._refused = refused
-        self._holds = holds
+        self._holds, self._take_back = holds, take_back
         self.left_alone = False  # because another process writes the record
         self._grace_s = grace_s
         self._stall_s = stall_s
@@ -143,6 +147,10 @@ class Writer:
                 self._pause(0.2 * 2 ** min(failed + paused, 10))
             else:
                 self._silent_since = None
+                if self._holds() is False:
+                    self._abandoned = self.left_alone = True
+                    with contextlib.suppress(Exception):
+                        self._take_back()
                 return
 
     def _pause(self, seconds: float) -> None:

@@ -134,7 +134,8 @@ def run_with_faults(
         run = Run(study, server, study.start())
         best = float("inf")
         for turn, name in enumerate(drawn):
-            study.wait_for((turn + 1) * trials // (faults + 2), run.driver)
+            # Enough are left behind the last one: trials go on while this looks.
+            study.wait_for((turn + 1) * trials // (faults + 6), run.driver)
             time.sleep(chance.uniform(0.0, 1.0))
             run.before, begun = len(study.ended()), time.monotonic()
             FAULTS[name](run)

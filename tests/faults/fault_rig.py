@@ -163,7 +163,7 @@ class Study:
         runs = client.search_runs([experiment], "tags.`raysearch.role` = 'trial'")
         by_key = {run.data.tags["raysearch.trial_key"]: run for run in runs}
         results = self.ended()
-        assert len(runs) == len(by_key) == len(results)
+        assert (len(runs), len(by_key)) == (len(results), len(results))
         for result in results:
             run = by_key[result.key]
             assert run.info.status == _STATES[result.state]

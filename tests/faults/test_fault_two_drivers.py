@@ -64,20 +64,20 @@ def test_the_second_is_told_no_and_a_killed_one_keeps_nobody_away(study):
 
 
 def freeze(driver, *databases):
-    """Stop a driver where it stands, but not while it writes: it would keep SQLite's whole file locked."""
+    """Stop a driver where it stands, but not while it reads or writes: it would keep SQLite's file locked."""
     for _ in range(100):
         driver.send_signal(signal.SIGSTOP)
         if not any(map(is_locked, databases)):
             return
         driver.send_signal(signal.SIGCONT)
         time.sleep(0.05)
-    raise AssertionError("it writes all the time")
+    raise AssertionError("it reads or writes all the time")
 
 
 def is_locked(database):
     with contextlib.closing(sqlite3.connect(database, timeout=0.1)) as file:
         try:
-            file.execute("BEGIN IMMEDIATE")
+            file.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError:
             return True
         return False

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xgboost as xgb
 from study_made_up import small_job
 
 from raysearch.bench import Bench
@@ -54,10 +55,12 @@ def test_a_gpu_that_the_library_does_not_see_fails_trials_in_words(tmp_path):
 
 
 @pytest.mark.skipif(sees_gpu(), reason="there is a GPU")
-def test_without_a_gpu_none_is_pretended():
+@pytest.mark.parametrize(("cuda", "told"), [(True, "nvidia-smi"), (False, "built without CUDA")])
+def test_without_a_gpu_none_is_pretended(cuda, told, monkeypatch):
+    monkeypatch.setattr(xgb, "build_info", lambda: {"USE_CUDA": cuda})
     table, recipe = small_job()
     bench = Bench(table, replace(recipe, settings=replace(recipe.settings, gpu=True)))
-    with pytest.raises(RuntimeError, match="nvidia-smi"):
+    with pytest.raises(RuntimeError, match=told):
         bench.begin("xgboost", PARAMS)
 
 

@@ -227,7 +227,8 @@ def test_a_database_that_does_not_answer_is_not_asked_again_and_again(database, 
         raise StudyError("it does not answer")
 
     monkeypatch.setattr(module, "_BEAT_S", 5.0)
-    with Lease(opened(database), "s") as first, monkeypatch.context() as patch:
+    told = []
+    with Lease(opened(database), "s", told.append) as first, monkeypatch.context() as patch:
         patch.setattr(module, "driver_of", away)
         assert first.holds()  # it has just been told
         patch.setattr(module, "_clock_s", lambda: first._confirmed_s + 0.6)
@@ -238,6 +239,7 @@ def test_a_database_that_does_not_answer_is_not_asked_again_and_again(database, 
         begun = time.monotonic()
         first.wait_for_answer()  # and then lets it be
         assert 0.9 < time.monotonic() - begun < 3.0
+        assert told == ["waiting for the ledger's database, which does not answer"]
 
 
 def test_one_that_is_interrupted_leaves_nothing(database, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from raysearch.config import TrackingConfig
 from raysearch.records import Evaluation, Interval
 from raysearch.tracking import open_tracker, resolve_uri
 from raysearch.tracking.study_run import evaluation_metrics
+from raysearch.tracking.trial_runs import TrialRuns
 
 pytestmark = pytest.mark.slow
 
@@ -249,6 +251,27 @@ def test_a_lost_answer_makes_no_second_run(config, client, info, trial, monkeypa
     children = runs_of(client, info.study_id)
     assert [run.info.status for run in children] == ["FINISHED", "FINISHED"]
     assert all(len(run.inputs.dataset_inputs) == 1 for run in children)
+
+
+def test_a_run_that_is_made_by_a_process_that_has_lost_the_study_is_taken_away(
+    config, client, info, trial, monkeypatch
+):
+    lost, start = threading.Event(), TrialRuns.start
+
+    def frozen(self, opening, again):
+        start(self, opening, again)
+        if opening.key == "late":
+            lost.set()
+
+    monkeypatch.setattr(TrialRuns, "start", frozen)
+    tracker = open_tracker(config)
+    tracker.prepare(lambda: not lost.is_set())
+    tracker.study_started(info)
+    for number, key in enumerate(("before", "late")):
+        tracker.trial_started(number, key, "lightgbm", {})
+    (told,) = tracker.close()
+    assert "another process runs the study now" in told
+    assert [run.data.tags["raysearch.trial_key"] for run in runs_of(client, info.study_id)] == ["before"]
 
 
 def test_what_mlflow_refuses_is_told_and_the_rest_is_written(config, client, info, trial, tmp_path):

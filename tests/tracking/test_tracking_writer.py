@@ -48,11 +48,11 @@ def test_a_record_that_another_process_keeps_is_left_alone():
         written.append("first")
         taken.set()
 
-    writer = make(holds=lambda: not taken.is_set())
+    writer = make(holds=lambda: not taken.is_set(), take_back=lambda: written.append("taken back"))
     writer.put("the first", write)
     writer.put("the second", lambda _: written.append("second"))
     (told,) = writer.close()
-    assert written == ["first"]
+    assert written == ["first", "taken back"]
     assert told == "another process runs the study now, and keeps its record"
 
 
