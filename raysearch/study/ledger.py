@@ -179,7 +179,12 @@ class Ledger:
         attributes.setdefault("fit_params", fit_params)
         attributes.update(model=model, started_s=time.time())
         self._open[trial.number], self._about[trial.number] = trial, attributes
-        self.check()
+        try:
+            self.check()
+        except TakenOverError:  # by the time it was opened: it is for whoever has the study now
+            with contextlib.suppress(Exception):
+                self._put_back(trial)
+            raise
         with storage_errors_told():
             trial.set_user_attr(ATTRIBUTE, attributes)
             if self._later and len(self._results) + len(self._open) >= self._one_in * self._warmed:
@@ -240,8 +245,11 @@ class Ledger:
         """Put an open trial back in the queue: it is the next that ``ask`` opens."""
         self.check()
         with storage_errors_told():
-            self._study._storage.set_trial_state_values(self._open[number]._trial_id, TrialState.WAITING)
+            self._put_back(self._open[number])
         self._close(number)
+
+    def _put_back(self, trial: optuna.Trial) -> None:
+        self._study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
     def _close(self, number: int) -> None:
         del self._open[number], self._about[number]

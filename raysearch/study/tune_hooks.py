@@ -152,6 +152,8 @@ class Steps(Local, tune.Callback):  # type: ignore[misc]
     ) -> None:
         trial.last_result.pop(REPORT, None)  # it can hold a whole model
         trial.config[BEGUN] = None  # so can this
+        trial.metric_analysis.clear()  # a kilobyte a figure, which nobody asks for
+        trial.metric_n_steps.clear()
 
     def on_trial_error(
         self, iteration: int, trials: list[Any], trial: tune.experiment.Trial, **info: Any

@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from study_made_up import both_spaces, open_ledger, rung, small_space
 
-from raysearch.errors import StudyError
+from raysearch.errors import StudyError, TakenOverError
 from raysearch.models import TUNABLE
 from raysearch.records import TrialResult
 from raysearch.study.ledger import Ledger
@@ -299,6 +299,22 @@ def test_a_database_that_fails_later_is_told(tmp_path):
     with pytest.raises(StudyError, match="cannot be written down"):
         ledger.tell(result_of(ledger, proposal, "finished", 1.0, [rung(4, 1.0)]))
     assert ledger.results == ()
+
+
+def test_a_trial_that_is_opened_when_another_process_has_the_study_is_left_to_that_one(tmp_path):
+    space = small_space()
+    ledger = open_ledger(tmp_path, space)
+    trial = ledger.ask()
+
+    def taken():
+        raise TakenOverError("by another process")
+
+    ledger.check = taken
+    with pytest.raises(TakenOverError):
+        ledger.accept(trial, space.suggest(trial))
+    assert ledger.study.trials[trial.number].state == TrialState.WAITING
+    other = open_ledger(tmp_path, space)
+    assert other.ask().number == trial.number
 
 
 def test_a_trial_that_another_process_has_taken_is_told_in_words(tmp_path):
