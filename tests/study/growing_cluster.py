@@ -67,6 +67,10 @@ class GrowingCluster:
     def is_asked(self) -> bool:
         return "pending placement groups" in self.status()
 
+    def wait_until_not_asked(self) -> None:
+        """Wait until nobody asks: its status is told anew once a second, or later on a busy machine."""
+        wait_until(lambda: not self.is_asked(), "nothing is asked for", 30)
+
     def nodes(self) -> int:
         """Return how many nodes run beside the head."""
         told = self.status().partition("Pending:")[0]

@@ -31,7 +31,7 @@ def test_a_cluster_without_a_node_starts_some_for_a_study_and_ends_them(cluster,
     assert "waiting for a node, 600 s at most: the cluster's autoscaler is asked for room for 6 tri" in errors
     result = json.loads(out)
     assert result["trials"] == {"finished": 6, "stopped": 0, "cut": 0, "failed": 0}
-    assert not cluster.is_asked()
+    cluster.wait_until_not_asked()
     wait_until(lambda: cluster.nodes() == 0, "idle nodes have ended", 60)
 
 
@@ -42,7 +42,7 @@ def test_a_search_asks_for_more_nodes_while_it_runs(cluster, tmp_path):
     assert "asked for room for 1 trial\nbegins with 1\n" in out
     assert f"ended with 2 {['finished'] * 16}\n" in out
     assert len(set((tmp_path / "nodes").read_text().split())) == 2
-    assert not cluster.is_asked()
+    cluster.wait_until_not_asked()
 
 
 def test_what_no_node_can_hold_is_refused(cluster, tmp_path, table):
@@ -53,7 +53,7 @@ def test_what_no_node_can_hold_is_refused(cluster, tmp_path, table):
     assert study.returncode == 1
     assert "no node of the cluster can hold a trial of 2 CPUs and 0 GPUs" in errors
     assert told in errors
-    assert not cluster.is_asked()
+    cluster.wait_until_not_asked()
     assert not list((tmp_path / "studies").glob("*"))  # nothing has run
 
 
@@ -69,4 +69,4 @@ def test_who_is_ended_while_it_waits_asks_for_nothing(cluster, tmp_path, table, 
     finally:
         study.kill()
     assert study.returncode == (130 if end == signal.SIGINT else -end)
-    wait_until(lambda: not cluster.is_asked(), "nothing is asked for", 30)
+    cluster.wait_until_not_asked()
