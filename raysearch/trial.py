@@ -187,7 +187,10 @@ class _Run:
         return fit
 
     def first_fold(self, scorer: Scorer) -> Generator[tuple[Stand, Fit], None, Fit | None]:
-        """Train the first fold to its end, tell where it stands, and return it; None: it was given up."""
+        """Train the first fold to its end, tell where it stands, and return it; None: it was given up.
+
+        Where time is too short for its end, nothing is told: its score would not compare with others'.
+        """
         bench, spec, last = self.bench, self.spec, self.spec.rungs[-1]
         started_s = time.monotonic()
         if not self._prepared(range(1)):
@@ -205,9 +208,10 @@ class _Run:
                 return None
             now = time.monotonic()
             late = now + stride_s + others * (now + stride_s - started_s) > self.until_s
-        with bench.watch.part("scoring"):
-            rung = scorer.score(looks.raw, looks.rounds, bench.watch)
-        yield Stand(self._timed(replace(rung, folds=1)), looks.raw, False), fit
+        if fit.rounds == last or looks.stalled:
+            with bench.watch.part("scoring"):
+                rung = scorer.score(looks.raw, looks.rounds, bench.watch)
+            yield Stand(self._timed(replace(rung, folds=1)), looks.raw, False), fit
         fit.wait()
         return fit
 

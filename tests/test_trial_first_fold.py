@@ -118,8 +118,8 @@ def test_a_trial_that_is_given_up_in_its_first_fold_tells_nothing_more():
     assert len(found) <= 1
 
 
-def test_where_time_is_short_the_first_fold_leaves_some_for_the_others(monkeypatch):
-    """Each look takes a second: of ten, the first fold takes a third."""
+def test_where_time_is_short_the_first_fold_leaves_some_for_the_others_and_tells_nothing(monkeypatch):
+    """Ten rounds of a fold take a second: of thirty the first one takes a third."""
     clock = [0.0]
     monkeypatch.setattr("raysearch.trial.time.monotonic", lambda: clock[0])
     original = Bench.begin_fold
@@ -137,10 +137,9 @@ def test_where_time_is_short_the_first_fold_leaves_some_for_the_others(monkeypat
 
     monkeypatch.setattr(Bench, "begin_fold", slow)
     weak = replace(spec(rounds=400), fit_params={"num_leaves": 3, "learning_rate": 0.01}, left_s=30.0)
-    first, last = told(weak, Bench(*job()))
-    assert 60 <= first.rung.step <= 100
-    assert last.cut and last.final
-    assert 0.5 * first.rung.step <= last.rung.step <= first.rung.step
+    (last,) = told(weak, Bench(*job()))  # others' first folds have ended: its own does not compare
+    assert (last.cut, last.final, last.rung.folds) == (True, True, 0)
+    assert 40 <= last.rung.step <= 100
     assert clock[0] <= 31.0
 
 

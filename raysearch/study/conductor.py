@@ -133,9 +133,7 @@ class Conductor:
         self._running[proposal.key] = proposal
         begun = self._begun(proposal.key)
         rounds = TUNABLE[proposal.model].rounds_of(proposal.fit_params)
-        first_fold = self.first_fold and self._tally.agreement.holds and not proposal.default
-        first_fold = first_fold and adds_up(proposal.fit_params)
-        first_fold |= any(rung.folds for rung in self._history[proposal.key])  # as it began
+        first_fold = self._begins_with_first_fold(proposal)
         return TrialSpec(
             proposal.number,
             proposal.key,
@@ -150,6 +148,13 @@ class Conductor:
             self._limits.checkpoint_after_s if self._checkpoints else math.inf,
             begun,
         )
+
+    def _begins_with_first_fold(self, proposal: Proposal) -> bool:
+        """Tell whether a trial is scored on its first fold alone before the others are trained."""
+        if history := self._history[proposal.key]:
+            return any(rung.folds for rung in history)  # as it began
+        holds = self.first_fold and self._tally.agreement.holds
+        return holds and not proposal.default and adds_up(proposal.fit_params)
 
     def started(self, key: str) -> None:
         """Tell the watchers of a trial that has been written down."""

@@ -12,8 +12,8 @@ import numpy as np
 from raysearch.records import Rung
 
 _ETA = 2  # of the trials that reach a rung, the better 1/_ETA go on
-_ETA_FIRST_FOLD = 3  # of those whose first fold has ended: its ranking is nearly that of all folds
-_FEWEST_PAIRS, _LEAST_AGREEMENT = 10, 0.5
+_ETA_FIRST_FOLD = 6  # of those whose first fold has ended: its ranking is nearly that of all folds
+_FEWEST_PAIRS, _LEAST_AGREEMENT = 8, 0.5
 _MEDIAN_PEERS = 5  # trials that the median rule wants to see before it stops any
 
 
@@ -75,7 +75,7 @@ class Agreement:
 
     Only trials that their first fold let go on have both scores. Among these few of the best the ranks agree
     less than among all; Spearman's correlation is corrected for that (Thorndike's case 2 of range
-    restriction, 1949). Taken for granted until ten trials tell; once it fails, it has failed for good.
+    restriction, 1949). Taken for granted until eight trials tell; once it fails, it has failed for good.
     """
 
     def __init__(self) -> None:

@@ -52,7 +52,7 @@ class Tally:
     def _count(self, result: TrialResult) -> None:
         for rung in result.history:
             if rung.folds and result.state in ("finished", "stopped"):
-                self.agreement.add(rung.score, result.score)
+                self.agreement.add(rung.score, result.score if result.state == "finished" else None)
         if result.state == "failed":
             self.failed += 1
             return

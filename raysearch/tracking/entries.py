@@ -74,14 +74,14 @@ def trial_metrics(result: TrialResult) -> list[Any]:
 
     The same result always gives the same entities, so that writing them twice stores them once.
     """
-    last = max([result.rounds, *(rung.step for rung in result.history)])
+    last = max([result.rounds, *(rung.step for rung in result.history if not rung.folds)])
     final = dict(result.metrics)
     if result.score is not None:
         final.setdefault(HEADLINE, result.score)
     found: list[Any] = []
     for rung in result.history:
-        # Boosting rounds take about the same time each, and rungs carry no clock.
-        at_s = result.started_s + result.seconds * rung.step / max(last, 1)
+        # Where a rung does not know its time: boosting rounds take about the same each.
+        at_s = result.started_s + (rung.seconds or result.seconds * rung.step / max(last, 1))
         values = {HEADLINE: rung.score, **rung.metrics}
         if rung.folds:  # of part of the rows: no point of the same curve
             values = {f"first_fold/{name}": value for name, value in values.items() if "/" not in name}

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from raysearch.config import TrackingConfig
-from raysearch.records import Evaluation, Interval
+from raysearch.records import Evaluation, Interval, Rung
 from raysearch.tracking import open_tracker, resolve_uri
+from raysearch.tracking.entries import trial_metrics
 from raysearch.tracking.study_run import evaluation_metrics
 from raysearch.tracking.trial_runs import TrialRuns
 
@@ -298,6 +299,20 @@ def test_an_experiment_of_a_server_is_refused_before_the_search(config, client, 
         with pytest.raises(TrackingError, match="--no-tracking"):
             tracker.study_started(info)
         assert tracker.close() == ()
+
+
+def test_what_the_first_fold_scored_is_no_point_of_the_curve(trial):
+    """Though it served best after more rounds than all folds did."""
+    rungs = (Rung(90, 3.0, {}, seconds=0.5, folds=1), Rung(60, 1.5, {"valid_coverage_90": 0.8}, seconds=2.0))
+    result = trial(1, score=1.5, rounds=60, history=rungs)
+    told = [(one.key, one.step, one.value) for one in trial_metrics(result)]
+    name = "first_fold/valid_pinball_loss_avg"
+    assert [one for one in told if one[0] == name] == [(name, 90, 3.0)]
+    assert [one for one in told if one[0] == "valid_pinball_loss_avg"] == [
+        ("valid_pinball_loss_avg", 60, 1.5)
+    ]
+    moments = {one.key: one.timestamp for one in trial_metrics(result)}
+    assert moments[name] == 1000 * result.started_s + 500
 
 
 def test_of_many_groups_only_the_largest_are_metrics():
