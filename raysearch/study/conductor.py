@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 
@@ -14,6 +14,7 @@ from raysearch.models import TUNABLE, adds_up
 from raysearch.records import Rung, TrialResult, TrialState
 from raysearch.stopwatch import Stopwatch
 from raysearch.study.checkpoints import Checkpoints
+from raysearch.study.demand import Demand, Wish
 from raysearch.study.ended import ended_trial
 from raysearch.study.kept import Files, KeptModels
 from raysearch.study.leaders import kind_of
@@ -24,7 +25,6 @@ from raysearch.study.tally import Tally
 from raysearch.study.watcher import Watcher
 from raysearch.trial import TrialSpec, rungs_for
 
-Wish = Literal["more", "wait", "done"]
 _RETRIES = 2  # times that a trial is tried again after it lost its worker
 
 
@@ -54,9 +54,9 @@ class Conductor:
         self._stopping: dict[str, str] = {}  # told to stop, with the failure's reason where it is one
         self._losses: Counter[str] = Counter()
         self._waiting: set[str] = set()  # lost their worker, not yet tried again
-        self._interrupted = self._timed_out = False
         self._time = TimeLeft(limits)
         self._tally = Tally(limits)
+        self._demand = Demand(limits, self._tally, self._time)
         for result in ledger.results:
             self._tally.add(result)
             if checkpoints:
@@ -69,58 +69,31 @@ class Conductor:
 
     def wants(self) -> Wish:
         """Tell an engine with a free place whether to take another trial, to wait for others, or to end."""
-        late = self._too_late
-        self._timed_out |= late and not self._running
-        if self.stopped_by:
-            return "done"
-        if late:
-            return "wait"
-        trials = self._limits.trials
-        if trials is None:
-            return "more"
-        return "wait" if self._tally.good + len(self._running) >= trials else "more"
+        return self._demand.wants(len(self._running))
 
     @property
     def useful(self) -> float:
         """Trials that there is work for at once, those that run included; inf: as many as there may be."""
-        if self.stopped_by or self._too_late:
-            return len(self._running)
-        return math.inf if self._limits.trials is None else self._limits.trials - self._tally.good
+        return self._demand.useful(len(self._running))
 
     @property
     def stopped_by(self) -> str:
         """Return why the search takes no more trials: trials, patience, failures, time or interrupt."""
-        if self._interrupted:
-            return "interrupt"
-        if self._limits.trials is not None and self._tally.good >= self._limits.trials:
-            return "trials"
-        return self._tally.over or ("time" if self._timed_out else "")
+        return self._demand.stopped_by
 
     @property
     def halted(self) -> bool:
         """Tell whether running trials are to be given up now: out of time, or interrupted."""
-        self._timed_out = self._timed_out or self._time.is_over(self.leading, self.default)
-        return self._timed_out or self._interrupted
+        return self._demand.halted
 
     @property
     def refit_s(self) -> float:
         """Return how many seconds to keep for refitting the leading trials and the default."""
         return self._time.refits_s(self.leading, self.default)
 
-    @property
-    def _too_late(self) -> bool:
-        """Tell whether a trial that began now would have less time than the quickest that has finished.
-
-        Where none has, trials begin as long as there is time at all.
-        """
-        left = self._time.of_next_s(self.leading, self.default)
-        if math.isfinite(self._tally.quickest_s):
-            return self._tally.quickest_s > left
-        return left <= 0 and bool(self._running or self.ended)
-
     def interrupt(self) -> None:
         """End the search as soon as possible; may be called from a signal handler."""
-        self._interrupted = True
+        self._demand.interrupt()
 
     # -- what an engine tells --------------------------------------------------------------------------------
 
@@ -274,15 +247,12 @@ class Conductor:
     @property
     def leading(self) -> tuple[TrialResult, ...]:
         """The trials that may become the model together, the best first."""
-        best = self.best
-        if best is None or self._limits.pick is not None:
-            return (best,) if best else ()
-        return self._tally.leaders.trials
+        return self._tally.leading
 
     @property
     def default(self) -> TrialResult | None:
         """The untuned default to compare with: of several libraries' the better one."""
-        return min(self._tally.defaults, key=lambda result: result.score or 0.0, default=None)
+        return self._tally.default
 
     @property
     def notes(self) -> tuple[str, ...]:

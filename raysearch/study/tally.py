@@ -36,6 +36,19 @@ class Tally:
         self.agreement = Agreement()
 
     @property
+    def leading(self) -> tuple[TrialResult, ...]:
+        """The trials that may become the model together, the best first."""
+        best = self.leaders.best
+        if best is None or self._limits.pick is not None:
+            return (best,) if best else ()
+        return self.leaders.trials
+
+    @property
+    def default(self) -> TrialResult | None:
+        """The untuned default to compare with: of several libraries' the better one."""
+        return min(self.defaults, key=lambda result: result.score or 0.0, default=None)
+
+    @property
     def ended(self) -> int:
         return self.good + self.failed + self.cut
 
