@@ -65,7 +65,7 @@ class Ledger:
         # Kept here too: reading a database again for each question would grow with the study.
         self._results = ended_trials(study)
         self._later, self._one_in = list(later), one_in  # points of earlier studies that are not waiting yet
-        self._warmed = sum(bool(about.get("warm")) for about in _abouts(study))
+        self._warmed = _warmed(_abouts(study))
 
     @classmethod
     def open(
@@ -91,7 +91,7 @@ class Ledger:
             for point in space.default_points()[known:]:  # a kill can come between two of them
                 about = {"default": True, "fit_params": dict(point.fit_params)}
                 study.enqueue_trial(dict(point.params), user_attrs={ATTRIBUTE: about})
-            warmed = sum(bool(about.get("warm")) for about in attributes)
+            warmed = _warmed(attributes)
             first = 1 if one_in else len(warm)
             for found in warm[warmed:first]:
                 _enqueue_warm(study, found)
@@ -143,8 +143,8 @@ class Ledger:
             again |= {trial.user_attrs.get(ATTRIBUTE, {}).get("again", "") for trial in waiting}
             for result in self._results:
                 if result.state == "cut" and not result.again and result.key not in again:
-                    about = {ATTRIBUTE: {"again": result.key}}
-                    self._study.enqueue_trial(dict(result.params), user_attrs=about)
+                    about = {"again": result.key, **({"warm": result.warm} if result.warm else {})}
+                    self._study.enqueue_trial(dict(result.params), user_attrs={ATTRIBUTE: about})
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -265,6 +265,11 @@ class Ledger:
 
 def _abouts(study: optuna.Study) -> list[Mapping[str, Any]]:
     return [trial.user_attrs.get(ATTRIBUTE, {}) for trial in study.get_trials(deepcopy=False)]
+
+
+def _warmed(abouts: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many points of earlier studies have been tried or wait; one that is tried again is one."""
+    return sum(bool(about.get("warm")) and not about.get("again") for about in abouts)
 
 
 def _enqueue_warm(study: optuna.Study, found: WarmPoint) -> None:

@@ -95,6 +95,26 @@ def test_where_time_ends_a_search_one_in_ten_trials_tries_one_the_first_at_once(
     assert sum(warm) == len(POINTS)
 
 
+def test_one_that_is_tried_again_is_the_same_point_still(tmp_path):
+    """It stops no trial of the search's own, and the point behind it is not passed over."""
+
+    def searching():
+        ledger = opened(tmp_path, one_in=10)
+        ledger.try_cut_again()
+        conductor = Conductor(ledger, limits(50), KeptModels(tmp_path / "kept"))
+        return SimpleNamespace(space=with_start(), ledger=ledger, conductor=conductor)
+
+    study = searching()
+    finish(study, 1.0)
+    spec = propose(study)
+    study.conductor.finished(spec.key, rung(5, 2.0), cut=True)
+    study = searching()
+    for _ in range(24):
+        finish(study, 1.0)
+    warm = [(result.warm, result.state) for result in study.ledger.results if result.warm]
+    assert warm == [("s3", "cut"), ("s3", "finished"), ("s5", "finished"), ("s7", "finished")]
+
+
 def warm_study(place, asked, sources):
     """Return a study of trials whose points come from earlier studies where ``sources`` says so."""
     study = begin(place, asked)
