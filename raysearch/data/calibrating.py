@@ -33,7 +33,8 @@ def first_fold(usable: Usable, split: Split, config: Config, weights: Any) -> Fo
     """Return which rows of the first fold calibrate which, where trials may be judged by it alone.
 
     Of forty random trials on three tables at random and by group, the first fold's best third held the five
-    best of all; on two in time between none and all of them.
+    best of all; on two in time between none and all of them. Of searches on four tables the best sixth of all
+    seen so far held the best trial, or one within 0.2 %.
     """
     if len(split.folds) < _FEWEST_FOLDS or split.by == "time":
         return None

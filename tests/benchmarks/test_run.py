@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -39,3 +41,19 @@ def test_overhead(tmp_path):
         assert all(float(figure.split()[0]) > 0 for figure in (rate, seconds, first, each))
         assert 0 < float(share.split()[0]) <= 100
     assert float(theirs["raysearch's rate / its"].split()[0]) > 0
+
+
+def test_stopping(tmp_path):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 2))
+    table_of = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x[:, 0] + random.normal(size=300)})
+    table_of.to_csv(tmp_path / "t.csv", index=False)
+    words = ("--data", "t.csv", "--target", "y", "--cv", "3", "--trials", "12")
+    told = table("stopping.py", *words, place=tmp_path)
+    assert [row["eta"] for row in told] == ["3", "4", "6", "8", "12"]
+    going, seconds, worse = (
+        [float(row[name]) for row in told] for name in ("trials that go on", "seconds", "best, % worse")
+    )
+    assert going == sorted(going, reverse=True) and 0 < going[-1] < 1
+    assert seconds == sorted(seconds, reverse=True) and 0 < seconds[-1] <= 1
+    assert worse == sorted(worse) and worse[0] >= 0
