@@ -34,7 +34,7 @@ def searched(data: str, target: str, trials: int, **words: Any) -> list[TrialRes
     """Return the trials of a search in which each told of its first fold, and was trained to its end."""
     pruning._ETA_FIRST_FOLD = 1
     with tempfile.TemporaryDirectory() as home:
-        study = raysearch.tune(data, target, trials=trials, tracking=False, home=home, **words)
+        study = raysearch.tune(data, target=target, trials=trials, tracking=False, home=home, **words)
     return [trial for trial in study.trials if trial.state == "finished"]
 
 

@@ -135,7 +135,7 @@ def run_with_faults(
         best = float("inf")
         for turn, name in enumerate(drawn):
             # Enough are left behind the last one: trials go on while this looks.
-            study.wait_for((turn + 1) * trials // (faults + 6), run.driver)
+            study.wait_for((turn + 1) * trials // (faults + 12), run.driver)
             time.sleep(chance.uniform(0.0, 1.0))
             run.before, begun = len(study.ended()), time.monotonic()
             FAULTS[name](run)

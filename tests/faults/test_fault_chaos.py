@@ -9,6 +9,6 @@ pytestmark = pytest.mark.slow
 
 
 def test_two_hundred_trials_with_twenty_faults_are_two_hundred_results(tmp_path):
-    told = run_with_faults(tmp_path, trials=200, faults=20, rows=1500)
+    told = run_with_faults(tmp_path, trials=200, faults=20, rows=4000)
     assert len(told) == 20
     assert {name for name, _ in told} == set(FAULTS)
