@@ -25,6 +25,7 @@ from raysearch.study.limits import Limits
 from raysearch.study.paths import StudyPaths
 from raysearch.study.reading import LedgerReader
 from raysearch.study.sampler import make_sampler
+from raysearch.study.storage import holds_study
 from raysearch.study.watcher import Watcher
 from raysearch.tracking import StudyInfo, Tracker
 
@@ -49,19 +50,26 @@ def open_ledger(job: Job) -> Ledger:
 def discard_unused(config: Config, home: Home, about: StudyAbout) -> None:
     """Take away a study in which nothing has run; not one that another process has taken up meanwhile."""
     with contextlib.suppress(StudyError), home.locked(about.name) as paths:
-        if not _is_used(config, paths, about):
+        if not _is_used(config, home, paths, about):
             forget(config.study.ledger, about.ledger_name)
             home.discard(about.name)
 
 
-def _is_used(config: Config, paths: StudyPaths, about: StudyAbout) -> bool:
-    """Tell whether trials of a study have run, or a process runs it, as far as its ledger can be read."""
+def _is_used(config: Config, home: Home, paths: StudyPaths, about: StudyAbout) -> bool:
+    """Tell whether trials of a study have run, or a process runs it.
+
+    A ledger that cannot be read may be what kept the study from beginning; but where the home is at an
+    address, it may also hold another process's trials.
+    """
+    database = config.study.ledger
     try:
-        ledger = LedgerReader(paths.ledger, config.study.ledger, about.ledger_name)
+        if not holds_study(paths.ledger, database, about.ledger_name):
+            return False
+        ledger = LedgerReader(paths.ledger, database, about.ledger_name)
         driver = ledger.driver()
         return bool(ledger.results() or ledger.running()) or (driver is not None and driver.seems_to_live)
     except StudyError:
-        return False
+        return home.remote is not None
 
 
 def study_info(job: Job) -> StudyInfo:

@@ -70,7 +70,7 @@ def complete(config: Config, about: StudyAbout) -> Config:
             "leave --ledger out"
         )
     check_database(str(given))
-    if not holds_study(str(given), about.ledger_name):
+    if not holds_study(Path(), str(given), about.ledger_name):
         raise StudyError(
             f"study {about.name!r}: its trials are not at {_hidden(given)}; it was begun with --ledger {kept}"
         )

@@ -46,10 +46,8 @@ class LedgerReader:
     def __init__(self, journal: Path, database: str | None, name: str) -> None:
         storage = open_storage_to_read(journal, database)
         if storage is None:
-            where = (
-                "its database (RAYSEARCH_LEDGER, where its address holds a password)" if database else journal
-            )
-            raise StudyError(f"the ledger of study {name!r} cannot be read: {where}")
+            where = "its database" if database else journal
+            raise StudyError(f"the ledger of study {name!r} has no trials yet: nothing is at {where}")
         try:
             with storage_errors_told():
                 self._study = optuna.load_study(study_name=name, storage=storage)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from raysearch.addresses import hide_secrets, is_incomplete, without_secrets
 from raysearch.config_rules import LEDGER_VARIABLE
 from raysearch.errors import StudyError
 from raysearch.study.journal import Journal
+
+_TRIES = 10  # to open a new database, where other processes make the tables at the same moment
+_TRIED_AGAIN_S = 0.2
 
 
 def open_storage(journal: Path, database: str | None) -> BaseStorage:
@@ -31,10 +35,22 @@ def open_storage(journal: Path, database: str | None) -> BaseStorage:
             return Journal(str(journal.absolute()))
         except (OSError, ValueError, KeyError) as error:
             raise StudyError(f"ledger: {journal} cannot be read: {_first_line(error)}") from None
-    try:
-        return RDBStorage(database, engine_kwargs=_engine_settings(database))
-    except Exception as error:
-        raise _refused(database, error) from None
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            return RDBStorage(database, engine_kwargs=_engine_settings(database))
+        except Exception as error:
+            if not (tries_left and _comes_into_being(error)):
+                raise _refused(database, error) from None
+        time.sleep(_TRIED_AGAIN_S)
+    raise AssertionError("the last try returns or raises")
+
+
+def _comes_into_being(error: Exception) -> bool:
+    """Tell whether another process was making Optuna's tables in the same new database at that moment."""
+    from sqlalchemy.exc import DatabaseError, IntegrityError
+
+    made = isinstance(error, DatabaseError) and "already exists" in str(error)
+    return made or isinstance(error, IntegrityError)
 
 
 def check_database(database: str) -> None:
@@ -60,11 +76,16 @@ def check_database(database: str) -> None:
         raise _refused(database, error) from None
 
 
-def holds_study(database: str, name: str) -> bool:
-    """Tell whether a database has the Optuna study of that name."""
-    storage = open_storage_to_read(Path(), database)
+def holds_study(journal: Path, database: str | None, name: str) -> bool:
+    """Tell whether a ledger has the Optuna study of that name.
+
+    Raises:
+        StudyError: the ledger cannot be read.
+    """
+    storage = open_storage_to_read(journal, database)
     try:
-        return storage is not None and storage.get_study_id_from_name(name) >= 0
+        with storage_errors_told():
+            return storage is not None and storage.get_study_id_from_name(name) >= 0
     except KeyError:
         return False
 
@@ -109,24 +130,49 @@ def swap_attribute(study: optuna.Study, name: str, before: Any, after: Any) -> b
 
 
 def open_storage_to_read(journal: Path, database: str | None) -> BaseStorage | None:
-    """Return the storage without mending or making anything; None where it cannot be read."""
+    """Return the storage without mending or making anything; None where nothing has been written yet.
+
+    Raises:
+        StudyError: it cannot be read.
+    """
     if is_incomplete(database):
         database = os.environ.get(LEDGER_VARIABLE)
         if not database:
-            return None
-    if database is None and not journal.exists():
-        return None
+            raise StudyError(f"ledger: the address of its database lacks a secret; set {LEDGER_VARIABLE}")
+    if database is None:
+        return _open_journal_to_read(journal) if journal.exists() else None
+    from sqlalchemy.pool import NullPool
+
+    # Who reads again and again would leave a connection each time, and a server gives a hundred to all.
+    settings = {**_engine_settings(database), "poolclass": NullPool}
     try:
-        if database is None:
-            return JournalStorage(JournalFileBackend(str(journal.absolute())))
-        if (
-            database.startswith("sqlite")
-            and not Path(database.partition(":///")[2].partition("?")[0]).is_file()
-        ):
-            return None  # SQLite would make the file
-        return RDBStorage(database, engine_kwargs=_engine_settings(database), skip_table_creation=True)
-    except Exception:
-        return None
+        if not _has_tables(database, settings):
+            return None
+        return RDBStorage(database, engine_kwargs=settings, skip_table_creation=True)
+    except Exception as error:
+        raise _refused(database, error) from None
+
+
+def _open_journal_to_read(journal: Path) -> BaseStorage:
+    try:
+        return JournalStorage(JournalFileBackend(str(journal.absolute())))
+    except Exception as error:
+        raise StudyError(f"ledger: {journal} cannot be read: {_first_line(error)}") from None
+
+
+def _has_tables(database: str, settings: dict[str, Any]) -> bool:
+    """Tell whether Optuna has made its tables in a database; a SQLite file is not made by looking."""
+    from sqlalchemy import create_engine, inspect, text
+    from sqlalchemy.engine import make_url
+
+    address = make_url(database)
+    if address.get_backend_name() == "sqlite" and not Path(str(address.database)).is_file():
+        return False
+    with create_engine(database, **settings).connect() as connection:
+        # The last that is written; before, whoever opens the storage writes it, and is in its maker's way.
+        last = "alembic_version"
+        made = inspect(connection).has_table(last)
+        return made and bool(connection.scalar(text(f"select count(*) from {last}")))
 
 
 def _engine_settings(database: str) -> dict[str, Any]:

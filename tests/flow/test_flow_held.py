@@ -100,6 +100,23 @@ def test_where_another_has_run_it_and_left_meanwhile(study, table, tmp_path, wor
     assert (tmp_path / "there" / "s" / "study.json").read_text() == "another's"
 
 
+def test_where_another_has_run_it_and_its_ledger_cannot_be_read_now(
+    study, table, tmp_path, words, monkeypatch
+):
+    made = opening.study_in
+
+    def cut_off(*args):
+        made(*args)
+        (tmp_path / "there" / "s" / "study.json").write_text("another's")
+        (tmp_path / "trials.db").write_bytes(b"away for a moment" * 99)
+        raise StudyError("the database does not answer")
+
+    monkeypatch.setattr(opening, "study_in", cut_off)
+    with pytest.raises(StudyError, match="the database does not answer"):
+        study(table, **words)
+    assert (tmp_path / "there" / "s" / "study.json").read_text() == "another's"
+
+
 def test_in_a_directory_whose_lock_another_has(study, table, tmp_path, monkeypatch):
     made = home.Home.create
     locks = []

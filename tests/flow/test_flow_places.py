@@ -87,7 +87,7 @@ def test_the_environment_gives_the_secrets_again(settings, tmp_path, monkeypatch
         study__ledger=ledger, tracking__enabled=True, tracking__uri=f"http://me:{SECRET}@tracking.example"
     )
     monkeypatch.setattr("raysearch.flow.places.check_database", lambda address: None)
-    monkeypatch.setattr("raysearch.flow.places.holds_study", lambda address, name: name == "s-00000000")
+    monkeypatch.setattr("raysearch.flow.places.holds_study", lambda *ledger: ledger[-1] == "s-00000000")
     monkeypatch.setenv("RAYSEARCH_LEDGER", ledger)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:other@tracking.example")
     done = complete(kept_of(config), about_of(config, in_memory=True))
