@@ -28,7 +28,6 @@ _BEAT_S = 5.0
 _UNASKED_S = 15.0  # for which a driver writes without asking whether it still has the study
 _DEAD_AFTER_S = 30.0  # without a sign of life
 _SETTLES_S = 1.0  # in which of two drivers that begin at once the one sees the other
-_TRIES = 5  # to write a sign of life: this process's own threads may come between
 _LOOK_S = 0.5
 _held: set[str] = set()  # by this process, now: one whose end the database has missed is over nevertheless
 
@@ -206,17 +205,18 @@ class Lease:
             TakenOverError: another has it.
             StudyError: the database does not answer.
         """
-        for _ in range(_TRIES):
-            asked_s = _clock_s()
-            found = self._found()
-            if found is None or self._ends.is_set():
-                return
-            # Only in place of what was found: this process may be stopped here for as long as it takes
-            # another one to take the study over.
-            if self._swap(found, replace(self._own, beat_s=time.time())):
-                self._confirmed_s = asked_s
-                return
-        raise StudyError(f"study {self._name!r}: the ledger's database does not keep what is written to it")
+        asked_s = _clock_s()
+        found = self._found()
+        if found is None or self._ends.is_set():
+            return
+        # Only in place of what was found: this process may be stopped here for as long as it takes another
+        # one to take the study over. Where its own threads came between, they have told that it lives.
+        written = self._swap(found, replace(self._own, beat_s=time.time()))
+        if not written and self._found() == found:
+            raise StudyError(
+                f"study {self._name!r}: the ledger's database does not keep what is written to it"
+            )
+        self._confirmed_s = asked_s
 
     def _beat(self) -> None:
         while not self._ends.wait(_BEAT_S):

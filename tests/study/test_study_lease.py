@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import optuna
@@ -171,13 +172,41 @@ def test_one_that_was_frozen_in_the_midst_of_its_sign_of_life_overwrites_nobody(
 
 def test_threads_of_one_driver_that_confirm_at_once_keep_it(database):
     with Lease(opened(database), "s") as first:
-        threads = [threading.Thread(target=lambda: [first.confirm() for _ in range(20)]) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(3) as threads:
+            for told in [threads.submit(first.confirm) for _ in range(60)]:
+                told.result()
         assert first.holds()
         assert driver_of(opened(database)).id == first._own.id
+
+
+def test_one_whose_other_threads_come_between_each_time_keeps_it(database, monkeypatch):
+    with Lease(opened(database), "s") as first:
+        first._ends.set()
+        first._thread.join()
+        first._ends.clear()
+        swap = first._swap
+
+        def late(found, written):
+            assert swap(found, replace(found, beat_s=found.beat_s + 1))
+            return swap(found, written)
+
+        monkeypatch.setattr(first, "_swap", late)
+        first._confirmed_s = 0.0
+        first.confirm()
+        assert first._confirmed_s > 0
+        first._ends.set()
+        monkeypatch.setattr(first, "_swap", swap)
+
+
+def test_a_database_that_does_not_keep_a_sign_of_life_is_told(database, monkeypatch):
+    with Lease(opened(database), "s") as first:
+        first._ends.set()
+        first._thread.join()
+        first._ends.clear()
+        monkeypatch.setattr(first, "_swap", lambda found, written: False)
+        with pytest.raises(StudyError, match="does not keep what is written to it"):
+            first.confirm()
+        first._ends.set()
 
 
 def test_one_that_has_just_left_is_told_so(database, monkeypatch):
