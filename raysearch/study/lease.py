@@ -14,80 +14,19 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, replace
 
 import optuna
 
 from raysearch.errors import StudyError, TakenOverError
+from raysearch.study import driver
+from raysearch.study.driver import ATTRIBUTE, Driver, driver_of
 from raysearch.study.storage import storage_errors_told, swap_attribute
 
-_ATTRIBUTE = "raysearch.driver"
 _BEAT_S = 5.0
 _UNASKED_S = 15.0  # for which a driver writes without asking whether it still has the study
-_DEAD_AFTER_S = 30.0  # without a sign of life
 _SETTLES_S = 1.0  # in which of two drivers that begin at once the one sees the other
 _LOOK_S = 0.5
-_held: set[str] = set()  # by this process, now: one whose end the database has missed is over nevertheless
-
-
-@dataclass(frozen=True)
-class Driver:
-    """The process that runs a study, as the study's database knows it.
-
-    Attributes:
-        id: unique for ever.
-        seen_from: from where its process number can be looked up.
-        process: number and start of the process.
-        beat_s: when it last told that it lives, by its own clock, in seconds since the epoch.
-    """
-
-    id: str = ""
-    host: str = ""
-    seen_from: str = ""
-    process: str = ""
-    beat_s: float = 0.0
-
-    @property
-    def told(self) -> str:
-        return f"{self.host}, process {self.process.partition(' ')[0]}"
-
-    @property
-    def lives(self) -> bool | None:
-        """Tell whether it runs; None: that is not seen from here, or it has given no sign of life lately."""
-        if not self.seen_from or self.seen_from != _seen_from():
-            return None
-        if self.process == _process(os.getpid()):
-            return self.id in _held
-        if _process(self.process.partition(" ")[0]) != self.process:
-            return False
-        return True if self._is_fresh else None
-
-    @property
-    def seems_to_live(self) -> bool:
-        """Tell whether it runs, as far as two machines' clocks agree."""
-        lives = self.lives
-        return self._is_fresh if lives is None else lives
-
-    @property
-    def _is_fresh(self) -> bool:
-        return abs(time.time() - self.beat_s) < _DEAD_AFTER_S
-
-
-def driver_of(study: optuna.Study) -> Driver | None:
-    """Return the driver that has the study, whether it lives or not; None: the last one has left it.
-
-    Raises:
-        StudyError: the database does not answer.
-    """
-    try:
-        with storage_errors_told():
-            told: dict[str, Any] = study._storage.get_study_user_attrs(study._study_id).get(_ATTRIBUTE) or {}
-    except KeyError:
-        raise StudyError("the study is not in the ledger's database any more") from None
-    known = {field.name for field in fields(Driver)}  # those of another version may be others
-    return Driver(**{name: value for name, value in told.items() if name in known}) if told else None
 
 
 class Unshared:
@@ -125,9 +64,11 @@ class Lease:
     ) -> None:
         self.when_lost: Callable[[], None] = lambda: None
         self._study, self._name, self._tell = study, name, tell
-        self._own = Driver(uuid.uuid4().hex, socket.gethostname(), _seen_from(), _process(os.getpid()))
+        self._own = Driver(
+            uuid.uuid4().hex, socket.gethostname(), driver.seen_from(), driver.process_of(os.getpid())
+        )
         self._taken_by = ""
-        self._confirmed_s = self._failed_s = -_DEAD_AFTER_S
+        self._confirmed_s = self._failed_s = -driver.DEAD_AFTER_S
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="raysearch-lease", daemon=True)
 
@@ -141,7 +82,7 @@ class Lease:
             self._confirmed_s = _clock_s()
             time.sleep(_SETTLES_S)
             self.confirm()
-            _held.add(self._own.id)
+            driver.held.add(self._own.id)
             self._thread.start()
         except TakenOverError:
             raise self._refused() from None
@@ -152,7 +93,7 @@ class Lease:
 
     def __exit__(self, *_: object) -> None:
         self._ends.set()
-        _held.discard(self._own.id)
+        driver.held.discard(self._own.id)
         if self._thread.ident is not None:
             self._thread.join(_BEAT_S)
         if not self._thread.is_alive():  # else it hangs in a database that does not answer
@@ -174,7 +115,7 @@ class Lease:
         Raises:
             TakenOverError: another driver has the study.
         """
-        until, told = time.monotonic() + _DEAD_AFTER_S, False
+        until, told = time.monotonic() + driver.DEAD_AFTER_S, False
         while self.holds() is None and time.monotonic() < until:
             if not told:
                 self._tell("waiting for the ledger's database, which does not answer")
@@ -255,19 +196,19 @@ class Lease:
     def _write_first(self) -> None:
         with storage_errors_told():
             about = asdict(replace(self._own, beat_s=time.time()))
-            self._study._storage.set_study_user_attr(self._study._study_id, _ATTRIBUTE, about)
+            self._study._storage.set_study_user_attr(self._study._study_id, ATTRIBUTE, about)
 
     def _swap(self, found: Driver, written: Driver | None) -> bool:
         """Write in place of what was found; False: something else is there by now."""
         after = asdict(written) if written else None
-        return swap_attribute(self._study, _ATTRIBUTE, asdict(found), after)
+        return swap_attribute(self._study, ATTRIBUTE, asdict(found), after)
 
     def _lives(self, found: Driver) -> bool:
         """Tell whether a driver lives, where that cannot be seen by waiting for its next sign of life."""
         if found.lives is not None:
             return found.lives
         self._tell(f"waiting for a sign of life of the process that ran this study ({found.told})")
-        until = time.monotonic() + _DEAD_AFTER_S
+        until = time.monotonic() + driver.DEAD_AFTER_S
         while time.monotonic() < until:
             time.sleep(_LOOK_S)
             if driver_of(self._study) != found:
@@ -284,24 +225,6 @@ class Lease:
             f"study {self._name!r} is being run by another process ({self._taken_by}); "
             "wait for it, or stop it"
         )
-
-
-def _seen_from() -> str:
-    """Return what is the same for all processes that see each other's numbers; empty: none can be seen."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    # It may not be there, or be mounted so that users see their own processes alone.
-    if not (os.access(boot, os.R_OK) and os.access("/proc/1/stat", os.R_OK)):
-        return ""
-    return f"{boot.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
-
-
-def _process(number: int | str) -> str:
-    """Return a process's number, with when it began where it lives: numbers are given out again."""
-    try:
-        state, *about = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return str(number)
-    return str(number) if state == "Z" else f"{number} {about[18]}"
 
 
 def _clock_s() -> float:

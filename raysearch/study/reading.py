@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from raysearch.errors import StudyError
 from raysearch.models import TUNABLE
 from raysearch.records import TrialResult
-from raysearch.study.lease import Driver, Lease, driver_of
+from raysearch.study.driver import Driver, driver_of
+from raysearch.study.lease import Lease
 from raysearch.study.ledger import ended_trials
 from raysearch.study.storage import open_storage_to_read, storage_errors_told
 from raysearch.study.trial_attributes import ATTRIBUTE

@@ -18,6 +18,7 @@ from fault_rig import Study, free_port, make_table, wait_until
 from postgres import PASSWORD, Postgres, binaries
 
 from raysearch.errors import TakenOverError
+from raysearch.study import driver as drivers
 from raysearch.study import lease
 from raysearch.study.ledger import study_in
 from raysearch.study.storage import open_storage
@@ -136,8 +137,9 @@ def test_a_ledger_that_goes_away_ends_the_study_in_words_and_nothing_is_lost(tmp
 
 def test_of_two_drivers_of_one_study_in_postgresql_one_goes_on(postgres, tmp_path, monkeypatch):
     """Nothing is there yet, both write who they are at once; then one is frozen and the other takes over."""
-    for name, seconds in (("_BEAT_S", 0.2), ("_UNASKED_S", 1.0), ("_DEAD_AFTER_S", 2.0), ("_LOOK_S", 0.1)):
+    for name, seconds in (("_BEAT_S", 0.2), ("_UNASKED_S", 1.0), ("_LOOK_S", 0.1)):
         monkeypatch.setattr(lease, name, seconds)
+    monkeypatch.setattr(drivers, "DEAD_AFTER_S", 2.0)
     postgres.create("trials")
     uri = postgres.uri("trials")
     studies = [study_in(open_storage(tmp_path, uri), "s", 1) for _ in range(2)]
@@ -162,8 +164,8 @@ def test_of_two_drivers_of_one_study_in_postgresql_one_goes_on(postgres, tmp_pat
     held.check()
 
     monkeypatch.setattr(held, "confirm", lambda: None)  # frozen
-    monkeypatch.setattr(lease, "_seen_from", lambda: "another machine")
-    found = lease.driver_of(held._study)
+    monkeypatch.setattr(drivers, "seen_from", lambda: "another machine")
+    found = drivers.driver_of(held._study)
     with lease.Lease(lost._study, "s") as successor:
         assert not held._swap(found, replace(found, beat_s=time.time()))  # what it had begun to write
         monkeypatch.undo()
@@ -171,4 +173,4 @@ def test_of_two_drivers_of_one_study_in_postgresql_one_goes_on(postgres, tmp_pat
             held.confirm()
         successor.confirm()
     held.__exit__()
-    assert lease.driver_of(held._study) is None
+    assert drivers.driver_of(held._study) is None

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.slow
 TRIALS = 24
 # As on a machine of its own, whose processes are not seen, and in less time.
 ON_MACHINE = """
-import raysearch.study.lease as lease
-lease._seen_from = lambda: {name!r}
-lease._BEAT_S, lease._UNASKED_S, lease._DEAD_AFTER_S = 0.5, 2.0, 4.0
+from raysearch.study import driver, lease
+driver.seen_from = lambda: {name!r}
+lease._BEAT_S, lease._UNASKED_S, driver.DEAD_AFTER_S = 0.5, 2.0, 4.0
 """
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from raysearch.errors import StudyError, TakenOverError
 from raysearch.flow import opening
+from raysearch.study import driver as drivers
 from raysearch.study import home, lease
-from raysearch.study.lease import Driver, driver_of
+from raysearch.study.driver import Driver, driver_of
 
 pytestmark = pytest.mark.slow
 tune = importlib.import_module("raysearch.flow.tune")  # the function has its module's name
@@ -21,8 +22,8 @@ tune = importlib.import_module("raysearch.flow.tune")  # the function has its mo
 
 def take(study):
     """Let another driver of this machine, which is alive, have a study."""
-    other = Driver("other", "there", lease._seen_from(), lease._process(1), time.time())
-    study._storage.set_study_user_attr(study._study_id, lease._ATTRIBUTE, vars(other))
+    other = Driver("other", "there", drivers.seen_from(), drivers.process_of(1), time.time())
+    study._storage.set_study_user_attr(study._study_id, drivers.ATTRIBUTE, vars(other))
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def check_left(tmp_path, words):
     assert (tmp_path / "there" / "s" / "study.json").is_file()
     (name,) = optuna.get_all_study_names(words["study__ledger"])
     found = driver_of(optuna.load_study(study_name=name, storage=words["study__ledger"]))
-    assert replace(found, beat_s=0.0) == Driver("other", "there", lease._seen_from(), lease._process(1))
+    assert replace(found, beat_s=0.0) == Driver("other", "there", drivers.seen_from(), drivers.process_of(1))
 
 
 def test_before_it_is_held(study, table, tmp_path, words, monkeypatch):

@@ -14,8 +14,10 @@ import optuna
 import pytest
 
 from raysearch.errors import StudyError, TakenOverError
+from raysearch.study import driver as drivers
 from raysearch.study import lease as module
-from raysearch.study.lease import Driver, Lease, driver_of
+from raysearch.study.driver import Driver, driver_of
+from raysearch.study.lease import Lease
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.slow
 def database(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_BEAT_S", 0.1)
     monkeypatch.setattr(module, "_UNASKED_S", 0.5)
-    monkeypatch.setattr(module, "_DEAD_AFTER_S", 1.0)
+    monkeypatch.setattr(drivers, "DEAD_AFTER_S", 1.0)
     monkeypatch.setattr(module, "_SETTLES_S", 0.1)
     monkeypatch.setattr(module, "_LOOK_S", 0.05)
     return f"sqlite:///{tmp_path}/trials.db"
@@ -36,7 +38,7 @@ def opened(database):
 
 def elsewhere(monkeypatch):
     """From now on this process is on another machine than before."""
-    monkeypatch.setattr(module, "_seen_from", lambda: "another machine")
+    monkeypatch.setattr(drivers, "seen_from", lambda: "another machine")
 
 
 def test_a_second_driver_is_told_no_until_the_first_has_left(database):
@@ -75,8 +77,8 @@ def test_a_driver_on_another_machine_is_seen_by_its_beats(database, monkeypatch)
 def test_one_whose_clock_is_wrong_is_seen_too(database, monkeypatch):
     with Lease(opened(database), "s"):
         elsewhere(monkeypatch)
-        now = time.time()
-        monkeypatch.setattr(module.time, "time", lambda: now + 3600)
+        right = time.time
+        monkeypatch.setattr(module.time, "time", lambda: right() + 3600)
         with pytest.raises(StudyError, match="is being run"), Lease(opened(database), "s"):
             pass
 
@@ -101,7 +103,7 @@ def test_a_killed_driver_keeps_nobody_away(database, monkeypatch):
 
 
 def test_a_number_that_was_given_out_again_is_no_driver():
-    parent = Driver("d", "host", module._seen_from(), module._process(os.getppid()), time.time())
+    parent = Driver("d", "host", drivers.seen_from(), drivers.process_of(os.getppid()), time.time())
     assert parent.lives
     assert not replace(parent, process=f"{os.getppid()} 1").lives
 
@@ -141,7 +143,7 @@ def test_after_a_long_silence_of_its_own_a_driver_asks_before_it_writes(database
         first._ends.set()
         first._thread.join()
         other = Driver("other", "there", "another machine", "1 1", time.time())
-        first._study._storage.set_study_user_attr(first._study._study_id, module._ATTRIBUTE, vars(other))
+        first._study._storage.set_study_user_attr(first._study._study_id, drivers.ATTRIBUTE, vars(other))
         first.check()  # it was there a moment ago
         assert first.holds()
         monkeypatch.setattr(module, "_clock_s", lambda: first._confirmed_s + 0.6)
@@ -160,7 +162,7 @@ def test_one_that_was_frozen_in_the_midst_of_its_sign_of_life_overwrites_nobody(
         other = Driver("other", "there", "another machine", "1 1", time.time())
 
         def frozen(found, written):
-            first._study._storage.set_study_user_attr(first._study._study_id, module._ATTRIBUTE, vars(other))
+            first._study._storage.set_study_user_attr(first._study._study_id, drivers.ATTRIBUTE, vars(other))
             return swap(found, written)
 
         monkeypatch.setattr(first, "_swap", frozen)
@@ -284,12 +286,12 @@ def test_one_that_is_interrupted_leaves_nothing(database, monkeypatch):
 
 def test_what_another_version_has_written_is_read(database):
     study = opened(database)
-    study._storage.set_study_user_attr(study._study_id, module._ATTRIBUTE, {"host": "h", "mood": "good"})
+    study._storage.set_study_user_attr(study._study_id, drivers.ATTRIBUTE, {"host": "h", "mood": "good"})
     assert driver_of(study) == Driver(host="h")
 
 
 def test_a_process_of_this_machine_that_hangs_is_no_driver_for_ever():
-    parent = Driver("d", "host", module._seen_from(), module._process(os.getppid()), time.time() - 3600)
+    parent = Driver("d", "host", drivers.seen_from(), drivers.process_of(os.getppid()), time.time() - 3600)
     assert parent.lives is None
     assert not parent.seems_to_live
 
