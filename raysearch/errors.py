@@ -39,6 +39,10 @@ class NoForecasterError(StudyError):
     """There is no forecaster where one was looked for."""
 
 
+class NoTrialsError(StudyError):
+    """A study's ledger is not there, or knows nothing of the study."""
+
+
 class TakenOverError(StudyError):
     """Another process runs the study that this one ran."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from raysearch.addresses import hide_secrets
 from raysearch.config import Config
-from raysearch.errors import StudyError
+from raysearch.errors import NoTrialsError, StudyError
 from raysearch.flow.display import Display, SearchBegins
 from raysearch.flow.environment import describe_environment
 from raysearch.flow.job import Job
@@ -25,7 +25,6 @@ from raysearch.study.limits import Limits
 from raysearch.study.paths import StudyPaths
 from raysearch.study.reading import LedgerReader
 from raysearch.study.sampler import make_sampler
-from raysearch.study.storage import holds_study
 from raysearch.study.watcher import Watcher
 from raysearch.tracking import StudyInfo, Tracker
 
@@ -50,26 +49,21 @@ def open_ledger(job: Job) -> Ledger:
 def discard_unused(config: Config, home: Home, about: StudyAbout) -> None:
     """Take away a study in which nothing has run; not one that another process has taken up meanwhile."""
     with contextlib.suppress(StudyError), home.locked(about.name) as paths:
-        if not _is_used(config, home, paths, about):
+        if not _is_used(config, paths, about):
             forget(config.study.ledger, about.ledger_name)
             home.discard(about.name)
 
 
-def _is_used(config: Config, home: Home, paths: StudyPaths, about: StudyAbout) -> bool:
-    """Tell whether trials of a study have run, or a process runs it.
-
-    A ledger that cannot be read may be what kept the study from beginning; but where the home is at an
-    address, it may also hold another process's trials.
-    """
-    database = config.study.ledger
+def _is_used(config: Config, paths: StudyPaths, about: StudyAbout) -> bool:
+    """Tell whether trials of a study have run, or a process runs it; unread, they may have."""
     try:
-        if not holds_study(paths.ledger, database, about.ledger_name):
-            return False
-        ledger = LedgerReader(paths.ledger, database, about.ledger_name)
+        ledger = LedgerReader(paths.ledger, config.study.ledger, about.ledger_name)
         driver = ledger.driver()
         return bool(ledger.results() or ledger.running()) or (driver is not None and driver.seems_to_live)
+    except NoTrialsError:
+        return False
     except StudyError:
-        return home.remote is not None
+        return True
 
 
 def study_info(job: Job) -> StudyInfo:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from raysearch.addresses import hide_secrets, is_incomplete
 from raysearch.config import Config
-from raysearch.config_rules import LEDGER_VARIABLE, ledger_of
+from raysearch.config_rules import LEDGER_VARIABLE, lasting_ledger, ledger_of
 from raysearch.errors import Problems, StudyError
 from raysearch.study.cluster import check_address, check_fits
+from raysearch.study.database import check_database
 from raysearch.study.home import StudyAbout
-from raysearch.study.storage import check_database, holds_study
+from raysearch.study.storage import holds_study
 from raysearch.tracking import check_experiment, check_reachable, resolve_uri
 
 
@@ -61,6 +62,7 @@ def complete(config: Config, about: StudyAbout) -> Config:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or config.tracking.uri
         config = config.replace("tracking", uri=uri)
     _check_whole(config, about)
+    config = config.replace("study", ledger=lasting_ledger(config.study.ledger))
     kept, given = about.config["study"]["ledger"], config.study.ledger
     if given == kept:
         return config
@@ -70,7 +72,7 @@ def complete(config: Config, about: StudyAbout) -> Config:
             "leave --ledger out"
         )
     check_database(str(given))
-    if not holds_study(Path(), str(given), about.ledger_name):
+    if not holds_study(str(given), about.ledger_name):
         raise StudyError(
             f"study {about.name!r}: its trials are not at {_hidden(given)}; it was begun with --ledger {kept}"
         )

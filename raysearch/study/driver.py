@@ -13,7 +13,7 @@ import optuna
 from raysearch.errors import StudyError
 from raysearch.study.storage import storage_errors_told
 
-ATTRIBUTE = "raysearch.driver"
+DRIVER_ATTRIBUTE = "raysearch.driver"
 DEAD_AFTER_S = 30.0  # without a sign of life
 held: set[str] = set()  # by this process, now: one whose end the database has missed is over nevertheless
 
@@ -69,7 +69,9 @@ def driver_of(study: optuna.Study) -> Driver | None:
     """
     try:
         with storage_errors_told():
-            told: dict[str, Any] = study._storage.get_study_user_attrs(study._study_id).get(ATTRIBUTE) or {}
+            told: dict[str, Any] = (
+                study._storage.get_study_user_attrs(study._study_id).get(DRIVER_ATTRIBUTE) or {}
+            )
     except KeyError:
         raise StudyError("the study is not in the ledger's database any more") from None
     known = {field.name for field in fields(Driver)}  # those of another version may be others

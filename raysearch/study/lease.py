@@ -20,13 +20,14 @@ import optuna
 
 from raysearch.errors import StudyError, TakenOverError
 from raysearch.study import driver
-from raysearch.study.driver import ATTRIBUTE, Driver, driver_of
+from raysearch.study.driver import DRIVER_ATTRIBUTE, Driver, driver_of
 from raysearch.study.storage import storage_errors_told, swap_attribute
 
 _BEAT_S = 5.0
 _UNASKED_S = 15.0  # for which a driver writes without asking whether it still has the study
 _SETTLES_S = 1.0  # in which of two drivers that begin at once the one sees the other
 _LOOK_S = 0.5
+_LEAVES = 3  # tries to leave: a sign of life that was on its way may come between
 
 
 class Unshared:
@@ -144,7 +145,7 @@ class Lease:
 
         Raises:
             TakenOverError: another has it.
-            StudyError: the database does not answer.
+            StudyError: the database does not answer, or does not keep what is written to it.
         """
         asked_s = _clock_s()
         found = self._found()
@@ -190,18 +191,20 @@ class Lease:
     def _leave(self) -> None:
         """Tell that nobody has the study; where that fails, the next driver waits for a sign of life."""
         with contextlib.suppress(StudyError):
-            if (found := self._found()) is not None:
-                self._swap(found, None)
+            for _ in range(_LEAVES):
+                found = self._found()
+                if found is None or self._swap(found, None):
+                    return
 
     def _write_first(self) -> None:
         with storage_errors_told():
             about = asdict(replace(self._own, beat_s=time.time()))
-            self._study._storage.set_study_user_attr(self._study._study_id, ATTRIBUTE, about)
+            self._study._storage.set_study_user_attr(self._study._study_id, DRIVER_ATTRIBUTE, about)
 
     def _swap(self, found: Driver, written: Driver | None) -> bool:
         """Write in place of what was found; False: something else is there by now."""
         after = asdict(written) if written else None
-        return swap_attribute(self._study, ATTRIBUTE, asdict(found), after)
+        return swap_attribute(self._study, DRIVER_ATTRIBUTE, asdict(found), after)
 
     def _lives(self, found: Driver) -> bool:
         """Tell whether a driver lives, where that cannot be seen by waiting for its next sign of life."""

@@ -26,7 +26,6 @@ from raysearch.records import Rung, TrialResult, WarmPoint
 from raysearch.space import SearchSpace
 from raysearch.study.journal import Journal
 from raysearch.study.storage import open_storage as open_storage
-from raysearch.study.storage import open_storage_to_read as open_storage_to_read
 from raysearch.study.storage import storage_errors_told
 from raysearch.study.trial_attributes import ATTRIBUTE, STATES, attributes_of, to_result
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from raysearch.errors import StudyError
+from raysearch.addresses import hide_secrets
+from raysearch.errors import NoTrialsError
 from raysearch.models import TUNABLE
 from raysearch.records import TrialResult
 from raysearch.study.driver import Driver, driver_of
 from raysearch.study.lease import Lease
 from raysearch.study.ledger import ended_trials
-from raysearch.study.storage import open_storage_to_read, storage_errors_told
+from raysearch.study.storage import open_storage_to_read, storage_errors_told, whole_address
 from raysearch.study.trial_attributes import ATTRIBUTE
 
 
@@ -41,19 +42,20 @@ class LedgerReader:
     """Reads a study's trials again and again; what has ended is read from a database once.
 
     Raises:
-        StudyError: there is no such ledger, or it cannot be read.
+        NoTrialsError: nothing of the study is there.
+        StudyError: it cannot be read.
     """
 
     def __init__(self, journal: Path, database: str | None, name: str) -> None:
         storage = open_storage_to_read(journal, database)
+        where = hide_secrets(whole_address(database)) if database else journal
         if storage is None:
-            where = "its database" if database else journal
-            raise StudyError(f"the ledger of study {name!r} has no trials yet: nothing is at {where}")
+            raise NoTrialsError(f"the ledger of study {name!r} is not there: nothing is at {where}")
         try:
-            with storage_errors_told():
+            with storage_errors_told(reading=True):
                 self._study = optuna.load_study(study_name=name, storage=storage)
         except KeyError:
-            raise StudyError(f"the ledger of study {name!r} has no trials yet") from None
+            raise NoTrialsError(f"study {name!r} has no trials yet at {where}") from None
 
     def driver(self) -> Driver | None:
         """Return who runs the study, or did when it was killed; None where that is not known, or nobody."""
@@ -65,12 +67,12 @@ class LedgerReader:
 
     def results(self) -> tuple[TrialResult, ...]:
         """Return the ended trials in the order in which they ended."""
-        with storage_errors_told():
+        with storage_errors_told(reading=True):
             return tuple(ended_trials(self._study))
 
     def running(self) -> tuple[Running, ...]:
         """Return the trials that run, or did when their process was killed."""
-        with storage_errors_told():
+        with storage_errors_told(reading=True):
             running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return tuple(_running(trial) for trial in running if "model" in trial.user_attrs.get(ATTRIBUTE, {}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 
+from raysearch.errors import StudyError
 from raysearch.records import TrialResult
 from raysearch.study.reading import LedgerReader
 from raysearch.study.storage import open_storage_to_read
@@ -148,8 +150,9 @@ class Study:
         """Wait until so many trials have ended, while the driver runs."""
 
         def there() -> bool:
-            if len(self.ended()) >= trials:
-                return True
+            with contextlib.suppress(StudyError):  # the ledger may be busy for a moment
+                if len(self.ended()) >= trials:
+                    return True
             assert driver.poll() is None, driver.communicate()
             return False
 

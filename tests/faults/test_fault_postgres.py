@@ -11,17 +11,20 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from fault_rig import Study, free_port, make_table, wait_until
 from postgres import PASSWORD, Postgres, binaries
+from sqlalchemy import create_engine, text
 
 from raysearch.errors import TakenOverError
 from raysearch.study import driver as drivers
 from raysearch.study import lease
 from raysearch.study.ledger import study_in
-from raysearch.study.storage import open_storage
+from raysearch.study.reading import LedgerReader
+from raysearch.study.storage import holds_study, open_storage
 
 pytestmark = [
     pytest.mark.slow,
@@ -133,6 +136,26 @@ def test_a_ledger_that_goes_away_ends_the_study_in_words_and_nothing_is_lost(tmp
     assert before <= {result.key for result in study.ended()}
     study.check_trials()
     study.check_record("FINISHED")
+
+
+def test_a_new_database_is_opened_by_all_who_begin_at_once_and_read_through_few_connections(
+    postgres, tmp_path
+):
+    postgres.create("trials")
+    uri, ready = postgres.uri("trials"), threading.Barrier(4)
+
+    def opened(number: int) -> str:
+        ready.wait()
+        return study_in(open_storage(tmp_path, uri), f"s{number}", 1).study_name
+
+    with ThreadPoolExecutor(4) as threads:
+        names = list(threads.map(opened, range(4)))
+    for _ in range(40):
+        assert all(holds_study(uri, name) for name in names)
+        LedgerReader(tmp_path / "none", uri, names[0]).results()
+    with create_engine(uri).connect() as connection:
+        asked = "select count(*) from pg_stat_activity where datname = 'trials'"
+        assert connection.scalar(text(asked)) <= 12  # two of each that writes or reads, and this one
 
 
 def test_of_two_drivers_of_one_study_in_postgresql_one_goes_on(postgres, tmp_path, monkeypatch):

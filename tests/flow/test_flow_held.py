@@ -23,7 +23,7 @@ tune = importlib.import_module("raysearch.flow.tune")  # the function has its mo
 def take(study):
     """Let another driver of this machine, which is alive, have a study."""
     other = Driver("other", "there", drivers.seen_from(), drivers.process_of(1), time.time())
-    study._storage.set_study_user_attr(study._study_id, drivers.ATTRIBUTE, vars(other))
+    study._storage.set_study_user_attr(study._study_id, drivers.DRIVER_ATTRIBUTE, vars(other))
 
 
 @pytest.fixture

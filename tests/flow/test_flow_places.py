@@ -87,7 +87,7 @@ def test_the_environment_gives_the_secrets_again(settings, tmp_path, monkeypatch
         study__ledger=ledger, tracking__enabled=True, tracking__uri=f"http://me:{SECRET}@tracking.example"
     )
     monkeypatch.setattr("raysearch.flow.places.check_database", lambda address: None)
-    monkeypatch.setattr("raysearch.flow.places.holds_study", lambda *ledger: ledger[-1] == "s-00000000")
+    monkeypatch.setattr("raysearch.flow.places.holds_study", lambda address, name: name == "s-00000000")
     monkeypatch.setenv("RAYSEARCH_LEDGER", ledger)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:other@tracking.example")
     done = complete(kept_of(config), about_of(config, in_memory=True))
@@ -166,6 +166,20 @@ def test_a_ledger_that_cannot_be_reached_is_refused_before_the_table_is_read(
     assert words in str(caught.value)
     assert SECRET not in str(caught.value)
     assert not Path("studies").exists()
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_ledger_beside_the_user_is_found_from_any_directory(study, table, tmp_path, monkeypatch):
+    study(table, study__ledger="sqlite:///trials.db")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    home = str(tmp_path / "studies")
+    assert sum(resume("s", home, overrides={"search": {"trials": 3}}).result.trials.values()) == 3
+    monkeypatch.chdir(tmp_path)
+    more = {"search": {"trials": 4}, "study": {"ledger": "sqlite:///trials.db"}}
+    assert sum(resume("s", overrides=more).result.trials.values()) == 4
+    assert sorted(path.name for path in elsewhere.iterdir()) == []
 
 
 def test_a_file_that_is_no_database_is_refused_and_a_new_one_is_not_made(settings, table, tmp_path):

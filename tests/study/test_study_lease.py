@@ -143,7 +143,9 @@ def test_after_a_long_silence_of_its_own_a_driver_asks_before_it_writes(database
         first._ends.set()
         first._thread.join()
         other = Driver("other", "there", "another machine", "1 1", time.time())
-        first._study._storage.set_study_user_attr(first._study._study_id, drivers.ATTRIBUTE, vars(other))
+        first._study._storage.set_study_user_attr(
+            first._study._study_id, drivers.DRIVER_ATTRIBUTE, vars(other)
+        )
         first.check()  # it was there a moment ago
         assert first.holds()
         monkeypatch.setattr(module, "_clock_s", lambda: first._confirmed_s + 0.6)
@@ -162,7 +164,9 @@ def test_one_that_was_frozen_in_the_midst_of_its_sign_of_life_overwrites_nobody(
         other = Driver("other", "there", "another machine", "1 1", time.time())
 
         def frozen(found, written):
-            first._study._storage.set_study_user_attr(first._study._study_id, drivers.ATTRIBUTE, vars(other))
+            first._study._storage.set_study_user_attr(
+                first._study._study_id, drivers.DRIVER_ATTRIBUTE, vars(other)
+            )
             return swap(found, written)
 
         monkeypatch.setattr(first, "_swap", frozen)
@@ -286,7 +290,9 @@ def test_one_that_is_interrupted_leaves_nothing(database, monkeypatch):
 
 def test_what_another_version_has_written_is_read(database):
     study = opened(database)
-    study._storage.set_study_user_attr(study._study_id, drivers.ATTRIBUTE, {"host": "h", "mood": "good"})
+    study._storage.set_study_user_attr(
+        study._study_id, drivers.DRIVER_ATTRIBUTE, {"host": "h", "mood": "good"}
+    )
     assert driver_of(study) == Driver(host="h")
 
 

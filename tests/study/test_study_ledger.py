@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import json
 import os
 import sqlite3
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -24,7 +20,7 @@ from raysearch.models import TUNABLE
 from raysearch.records import TrialResult
 from raysearch.study.ledger import Ledger
 from raysearch.study.reading import LedgerReader
-from raysearch.study.storage import holds_study, open_storage, open_storage_to_read
+from raysearch.study.storage import open_storage, open_storage_to_read
 
 
 @pytest.fixture(params=["journal", "sqlite"])
@@ -263,78 +259,9 @@ def test_a_journal_that_is_none_is_told(tmp_path):
         open_storage_to_read(tmp_path / "ledger.log", None)
 
 
-@pytest.mark.parametrize(
-    "database",
-    [
-        "postgresql+psycopg2://me:s3cr%40et@127.0.0.1:1/db?password=s3cr@et",
-        "mysql://me:s3cr%40et@127.0.0.1:1/db",
-        "nosuch://me:s3cr%40et@host/db",
-        "s3cr@et.db",
-        "sqlite:////no/such/place/s3.db?key=s3cr@et",
-        "://",
-        "",
-    ],
-)
-def test_a_database_that_cannot_be_opened_is_told_without_passwords(tmp_path, database):
-    opens = [open_storage]
-    if not database.startswith("sqlite"):  # whose file is not there yet
-        opens.append(open_storage_to_read)
-    for open_ in opens:
-        with pytest.raises(StudyError, match=r"^ledger: ") as caught:
-            open_(tmp_path / "ledger.log", database)
-        told = str(caught.value)
-        assert "cr%40et" not in told
-        assert "cr@et" not in told
-        assert "\n" not in told
-
-
-def test_looking_for_a_ledger_makes_none(tmp_path):
+def test_looking_for_a_journal_makes_none(tmp_path):
     assert open_storage_to_read(tmp_path / "ledger.log", None) is None
-    assert open_storage_to_read(tmp_path / "ledger.log", f"sqlite:///{tmp_path}/trials.db") is None
     assert not list(tmp_path.iterdir())
-
-
-def test_a_new_database_that_many_open_at_once_is_opened_by_all(tmp_path):
-    ready, database = threading.Barrier(4), f"sqlite:///{tmp_path}/trials.db"
-
-    def opened(_):
-        ready.wait()
-        return open_storage(tmp_path / "ledger.log", database).get_all_studies()
-
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(opened, range(4))) == [[]] * 4
-
-
-def test_reading_a_database_that_is_being_made_writes_nothing_there(tmp_path):
-    database = f"sqlite:///{tmp_path}/trials.db"
-    open_storage(tmp_path / "ledger.log", database)
-    with contextlib.closing(sqlite3.connect(tmp_path / "trials.db")) as maker:
-        for table in ("alembic_version", "version_info"):  # the last that Optuna writes
-            maker.execute(f"delete from {table}")
-        maker.commit()
-        assert open_storage_to_read(tmp_path / "ledger.log", database) is None
-        assert maker.execute("select count(*) from version_info").fetchone() == (0,)
-
-
-def test_reading_again_and_again_leaves_no_connection(tmp_path):
-    space, database = small_space(), f"sqlite:///{tmp_path}/trials.db"
-    ledger = open_ledger(tmp_path, space, database=database)
-    end(ledger, accept(ledger, space), "finished", rung(10, 1.0))
-
-    def connections() -> int:
-        files = list(Path("/proc/self/fd").iterdir())
-        return sum(file.is_symlink() and file.readlink().name == "trials.db" for file in files)
-
-    gc.collect()
-    gc.disable()
-    try:
-        before = connections()
-        for _ in range(3):
-            assert len(LedgerReader(tmp_path / "ledger.log", database, "made-up").results()) == 1
-            assert holds_study(tmp_path / "ledger.log", database, "made-up")
-        assert connections() == before
-    finally:
-        gc.enable()
 
 
 def test_a_database_that_fails_later_is_told(tmp_path):
