@@ -14,9 +14,9 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SLOW = "parameters:\n  num_leaves: {low: 4, high: 16}\nfixed:\n  num_boost_round: 400\n"
-TRIALS = 9
+TRIALS = 60
 INTERRUPTED = (130, -signal.SIGINT)  # shells call both 130; Python ends by the signal where C code met it
-ENDS_WITHIN_S = 20.0  # report and record included, on a machine that is busy with other tests
+ENDS_WITHIN_S = 60.0  # report and record included, on a machine that is busy with other tests
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_killed_and_an_interrupted_study_go_on_to_exactly_n(place, slow_words,
     until(place, 5, process)
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert time.monotonic() - began < ENDS_WITHIN_S
     assert process.returncode in INTERRUPTED, err
     best_so_far = told(out)
@@ -107,7 +107,7 @@ def test_ctrl_c_before_any_trial_has_finished_says_how_to_go_on(place, slow_word
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode in INTERRUPTED, err
     assert out == ""
     assert "Traceback" not in err
@@ -118,7 +118,7 @@ def test_sigterm_ends_a_study_like_ctrl_c(place, slow_words, told):
     process = place.start(*slow_words, "--trials", "200", "--json", "--no-tracking")
     until(place, 2, process)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode in INTERRUPTED, err
     assert told(out)["stopped_by"] == "interrupt"
 
@@ -130,7 +130,7 @@ def test_ctrl_c_of_the_whole_terminal_ends_a_study_on_ray(place, slow_words, tol
     until(place, 3, process)
     os.killpg(process.pid, signal.SIGINT)
     began = time.monotonic()
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=180)
     assert time.monotonic() - began < ENDS_WITHIN_S
     assert process.returncode in INTERRUPTED, err
     result = told(out)
@@ -147,7 +147,7 @@ def test_the_time_budget_is_that_of_the_whole_command(place, slow_words, told):
     assert done.returncode == 0, done.stderr
     result = told(done.stdout)
     assert result["stopped_by"] == "time"
-    assert took < 30
+    assert took < 45
     assert result["wall_s"] > 12  # and most of it was used
     assert "RUNNING" not in {status for _, status in place.runs()}
 

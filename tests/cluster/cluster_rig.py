@@ -100,7 +100,7 @@ class Rig:
         return self.hosts("ip", str(host)).strip()
 
 
-def wait_for(holds: Callable[[], bool], what: str, timeout_s: float = 90.0) -> None:
+def wait_for(holds: Callable[[], bool], what: str, timeout_s: float = 300.0) -> None:
     """Wait until something holds."""
     until = time.monotonic() + timeout_s
     while not holds():

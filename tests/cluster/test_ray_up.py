@@ -70,7 +70,7 @@ def test_a_study_is_sent_followed_stopped_and_gone_on_with(up):
 
 
 def test_a_study_runs_on_all_nodes(up):
-    running, seen = up.study("spread", 30), set()
+    running, seen = up.study("spread", 120), set()
 
     def everywhere() -> bool:
         assert running.poll() is None, running.communicate()
@@ -78,23 +78,23 @@ def test_a_study_runs_on_all_nodes(up):
         return seen == {1, 2, 3}
 
     wait_for(everywhere, "each node has run trials")
-    up.whole(running, "spread", 30)
+    up.whole(running, "spread", 120)
 
 
 def test_a_node_that_dies_costs_no_trial(up):
-    running = up.study("killed", 45)
+    running = up.study("killed", 120)
     wait_for(lambda: up.workers(3) > 0, "the third node runs trials")
     up.rig.hosts("kill", "3")
-    up.whole(running, "killed", 45)
+    up.whole(running, "killed", 120)
     up.rig.hosts("up", "3")
     wait_for(lambda: up.nodes() == 3, "Ray is started again on the node that came back")
 
 
 def test_a_node_that_is_cut_off_costs_no_trial(up):
-    running = up.study("cut", 45)
+    running = up.study("cut", 120)
     wait_for(lambda: up.workers(2) > 0, "the second node runs trials")
     up.rig.hosts("cut", "2")
-    up.whole(running, "cut", 45)
+    up.whole(running, "cut", 120)
     up.rig.hosts("heal", "2")
     wait_for(lambda: up.nodes() == 3, "Ray is started again on the node that is reached again")
 

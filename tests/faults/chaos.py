@@ -83,8 +83,13 @@ class Run:
             tree = family_tree(self.driver.pid)
             return [pid for pid, _, line in processes() if pid in tree and ours(line)]
 
-        wait_until(lambda: bool(found()), f"a process has {marks}")
-        os.kill(found()[0], signal.SIGKILL)
+        def killed() -> bool:
+            pids = found()
+            for pid in pids[:1]:
+                os.kill(pid, signal.SIGKILL)
+            return bool(pids)
+
+        wait_until(killed, f"a process has {marks}")
 
 
 def family_tree(root: int) -> set[int]:

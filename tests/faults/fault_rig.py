@@ -34,7 +34,7 @@ def make_table(place: Path, rows: int = 3000) -> Path:
     return place / "t.csv"
 
 
-def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 90.0) -> None:
+def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 300.0) -> None:
     until = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < until, f"not within {timeout_s:.0f} s: {what}"
@@ -164,6 +164,8 @@ class Study:
         experiment = client.get_experiment_by_name("raysearch").experiment_id
         (parent,) = client.search_runs([experiment], "tags.`raysearch.role` = 'study'")
         runs = client.search_runs([experiment], "tags.`raysearch.role` = 'trial'")
+        if status == "KILLED":  # a trial that ran as its driver was killed has a run, but has not ended
+            runs = [run for run in runs if run.data.tags.get("raysearch.interrupted") != "true"]
         by_key = {run.data.tags["raysearch.trial_key"]: run for run in runs}
         results = self.ended()
         assert (len(runs), len(by_key)) == (len(results), len(results))

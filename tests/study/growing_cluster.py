@@ -62,14 +62,18 @@ class GrowingCluster:
     def status(self) -> str:
         """Return what the autoscaler tells of the nodes, and of what it is asked for."""
         command = [_RAY, "status", "--address", self.address]
-        return subprocess.run(command, env=self.env, check=True, capture_output=True, text=True).stdout
+        for last in (False, False, True):  # the head may not answer at once
+            told = subprocess.run(command, env=self.env, check=last, capture_output=True, text=True)
+            if told.returncode == 0:
+                break
+        return told.stdout
 
     def is_asked(self) -> bool:
         return "pending placement groups" in self.status()
 
     def wait_until_not_asked(self) -> None:
         """Wait until nobody asks: its status is told anew once a second, or later on a busy machine."""
-        wait_until(lambda: not self.is_asked(), "nothing is asked for", 30)
+        wait_until(lambda: not self.is_asked(), "nothing is asked for", 120)
 
     def nodes(self) -> int:
         """Return how many nodes run beside the head."""

@@ -58,7 +58,7 @@ def live_actors(ray):
 
 def left_behind(ray):
     """Return the live actors and placement groups, after giving them a moment to go."""
-    for _ in range(50):
+    for _ in range(600):
         actors = live_actors(ray)
         groups = [g for g in ray.util.placement_group_table().values() if g["state"] != "REMOVED"]
         if not actors and not groups and ray.available_resources().get("CPU") == 2:

@@ -102,7 +102,8 @@ def test_a_schema_of_another_version_is_refused_before_anything_is_made(tmp_path
         check_database(database)
 
 
-def test_a_new_one_that_many_open_at_once_is_opened_by_all(database):
+def test_a_new_one_that_many_open_at_once_is_opened_by_all(tmp_path, database):
+    open_to_write(f"sqlite:///{tmp_path}/before.db")  # SQLAlchemy is not imported by threads at once
     ready = threading.Barrier(4)
 
     def opened(_):

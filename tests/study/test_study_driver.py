@@ -62,7 +62,7 @@ def words_of(pid):
         return ""
 
 
-def alive(processes, seconds=10.0):
+def alive(processes, seconds=90.0):
     """Return those that still run, after a while for them to go by themselves."""
     until = time.monotonic() + seconds
     left = processes
@@ -77,7 +77,7 @@ def alive(processes, seconds=10.0):
 
 def end_leftovers(processes):
     """Give what a killed driver left behind time to go by itself, then end it, by its ids only."""
-    for pid in alive(processes):
+    for pid in alive(processes, 10.0):
         os.kill(pid, signal.SIGKILL)
 
 
@@ -138,12 +138,12 @@ def test_an_own_ray_is_left_at_once_when_time_is_up_and_at_an_interrupt(tmp_path
         driver.send_signal(signal.SIGINT)
         _, why, when = until(driver, "halted")
         assert why == "interrupt"
-        assert float(when) - sent < 8  # 2 s where nothing else runs
+        assert float(when) - sent < 50  # 2 s where nothing else runs; a step takes 100
         assert until(driver, "connected")  # a second search in the same process
         below |= descendants(driver.pid)
         _, why, late = until(driver, "halted")
         assert why == "time"
-        assert float(late) < 8
+        assert float(late) < 50
         assert until(driver, "loaded") == ["loaded", "False"]  # nothing was asked to be recorded
         driver.wait(20)
     finally:
@@ -181,7 +181,7 @@ def test_an_interrupt_while_ray_starts_ends_it_whole(tmp_path):
 def test_ctrl_c_of_the_whole_terminal_while_the_dashboard_starts_ends_it_whole(tmp_path):
     command = [sys.executable, str(DRIVER), str(tmp_path), "connects"]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not any("multiprocessing.forkserver" in words_of(pid) for pid in descendants(driver.pid)):
         if driver.poll() is not None:
             pytest.skip("the dashboard of this version of Ray has no processes of its own")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -63,8 +64,13 @@ def located(bench, model):
     return [bench._location(fold, model, LOCATED) for fold in range(bench.trainings)]
 
 
-def open_files():
-    return len(list(Path("/proc/self/fd").iterdir()))
+def open_pipes():
+    """Return how many pipes this process has; its connections come and go."""
+    pipes = 0
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # it has been closed meanwhile
+            pipes += str(file.readlink()).startswith("pipe:")
+    return pipes
 
 
 def notes(name):
@@ -77,7 +83,7 @@ def test_workers_find_what_it_has_learnt(model, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, Path("/of/a/notebook")])
     with head_start(table, [search, whole], [("no-model", LOCATED), (model, LOCATED)]) as name:
         assert name
-        assert within(60, lambda: (_home() / name).is_dir() and len(notes(name)) == 3)
+        assert within(300, lambda: (_home() / name).is_dir() and len(notes(name)) == 3)
         get_model(model)
         with monkeypatch.context() as patch:
             patch.setattr(benches, "locate", lambda *words: pytest.fail("learnt once more"))
@@ -112,13 +118,13 @@ def test_it_ends_with_its_block(monkeypatch):
     monkeypatch.setattr(
         begun.subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1]
     )
-    open_before = open_files()
+    open_before = open_pipes()
     with pytest.raises(KeyError), head_start(table, [search], [("lightgbm", LOCATED)]) as name:
         assert is_there(started[0].pid)
         raise KeyError
     assert not is_there(started[0].pid)
     assert not (_home() / name).exists()
-    assert open_files() == open_before
+    assert open_pipes() == open_before
 
 
 def test_it_ends_with_a_driver_that_is_killed(place):
@@ -135,19 +141,19 @@ def told(*words, **more):
 head_start.subprocess.Popen = told
 table, search, _ = folds()
 with head_start.head_start(table, [search], [("lightgbm", LOCATED)]):
-    time.sleep(60)
+    time.sleep(600)
 """
     here = str(Path(__file__).parent)
     driver = subprocess.Popen([sys.executable, "-c", program, here], stdout=subprocess.PIPE, text=True)
     pid = int(driver.stdout.readline())
     assert is_there(pid)
-    assert within(20, lambda: any(place.glob("raysearch-*/*")))
+    assert within(300, lambda: any(place.glob("raysearch-*/*")))
     os.kill(pid, signal.SIGINT)  # Ctrl-C goes to both, and is for the driver to answer
     time.sleep(0.3)
     assert is_there(pid)
     driver.kill()
     driver.communicate()
-    assert within(5, lambda: not is_there(pid))
+    assert within(60, lambda: not is_there(pid))
 
 
 def test_where_it_is_not_worth_it_or_cannot_be_nothing_is_begun(monkeypatch):
@@ -157,12 +163,12 @@ def test_where_it_is_not_worth_it_or_cannot_be_nothing_is_begun(monkeypatch):
     many = pa.table({"f0": np.zeros(2_000_001), "target": np.zeros(2_000_001)})
     with head_start(many, [search], [("lightgbm", LOCATED)]) as name:
         assert name == ""
-    open_before = open_files()
+    open_before = open_pipes()
     for no_python in ("/no/python", None):
         monkeypatch.setattr(sys, "executable", no_python)
         with head_start(table, [search], [("lightgbm", LOCATED)]) as name:
             assert name == ""
-    assert open_files() == open_before
+    assert open_pipes() == open_before
 
 
 def test_one_that_fails_costs_nothing(monkeypatch):

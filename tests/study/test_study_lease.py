@@ -26,10 +26,10 @@ pytestmark = pytest.mark.slow
 def database(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_BEAT_S", 0.1)
     monkeypatch.setattr(module, "_UNASKED_S", 0.5)
-    monkeypatch.setattr(drivers, "DEAD_AFTER_S", 1.0)
+    monkeypatch.setattr(drivers, "DEAD_AFTER_S", 3.0)
     monkeypatch.setattr(module, "_SETTLES_S", 0.1)
     monkeypatch.setattr(module, "_LOOK_S", 0.05)
-    return f"sqlite:///{tmp_path}/trials.db"
+    return f"sqlite:///{tmp_path}/trials.db?timeout=60"
 
 
 def opened(database):
@@ -85,7 +85,8 @@ def test_one_whose_clock_is_wrong_is_seen_too(database, monkeypatch):
 
 def test_a_killed_driver_keeps_nobody_away(database, monkeypatch):
     script = (
-        "import optuna, time\nfrom raysearch.study.lease import Lease\n"
+        "import optuna, time\nfrom raysearch.study import lease\nfrom raysearch.study.lease import Lease\n"
+        "lease._BEAT_S = 0.1\n"
         f"study = optuna.load_study(storage={database!r}, study_name='s')\n"
         "with Lease(study, 's'):\n    print('held', flush=True)\n    time.sleep(600)\n"
     )
@@ -97,9 +98,9 @@ def test_a_killed_driver_keeps_nobody_away(database, monkeypatch):
     driver.kill()
     driver.communicate()
     assert not driver_of(opened(database)).seems_to_live
-    begun = time.monotonic()
-    with Lease(opened(database), "s"):
-        assert time.monotonic() - begun < 0.9  # its number is not there any more: no beat is waited for
+    told = []
+    with Lease(opened(database), "s", told.append):
+        assert told == []  # its number is not there any more: no beat is waited for
 
 
 def test_a_number_that_was_given_out_again_is_no_driver():
@@ -146,6 +147,7 @@ def test_after_a_long_silence_of_its_own_a_driver_asks_before_it_writes(database
         first._study._storage.set_study_user_attr(
             first._study._study_id, drivers.DRIVER_ATTRIBUTE, vars(other)
         )
+        monkeypatch.setattr(module, "_clock_s", lambda: first._confirmed_s + 0.1)
         first.check()  # it was there a moment ago
         assert first.holds()
         monkeypatch.setattr(module, "_clock_s", lambda: first._confirmed_s + 0.6)
@@ -265,6 +267,7 @@ def test_a_database_that_does_not_answer_is_not_asked_again_and_again(database, 
     told = []
     with Lease(opened(database), "s", told.append) as first, monkeypatch.context() as patch:
         patch.setattr(module, "driver_of", away)
+        patch.setattr(module, "_clock_s", lambda: first._confirmed_s + 0.1)
         assert first.holds()  # it has just been told
         patch.setattr(module, "_clock_s", lambda: first._confirmed_s + 0.6)
         assert [first.holds() for _ in range(5)] == [None] * 5
@@ -273,7 +276,7 @@ def test_a_database_that_does_not_answer_is_not_asked_again_and_again(database, 
             first.check()
         begun = time.monotonic()
         first.wait_for_answer()  # and then lets it be
-        assert 0.9 < time.monotonic() - begun < 3.0
+        assert 2.9 < time.monotonic() - begun < 9.0
         assert told == ["waiting for the ledger's database, which does not answer"]
 
 
