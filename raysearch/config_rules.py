@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysearch.addresses import hide_secrets
@@ -67,13 +65,7 @@ def _check_study(study: StudyConfig, problems: Problems) -> None:
 
 def ledger_of(study: StudyConfig) -> str | None:
     """Return the database that a study's trials are written to; None: a file of the study's own."""
-    return lasting_ledger(study.ledger or os.environ.get(LEDGER_VARIABLE) or None)
-
-
-def lasting_ledger(address: str | None) -> str | None:
-    """Return a ledger's address as it holds from any directory: a relative SQLite path is made absolute."""
-    relative = re.match(r"(sqlite(\+\w+)?:///)(?=[^/:?])(?!file:)", address or "")
-    return f"{relative[0]}{Path.cwd()}/{address[relative.end() :]}" if address and relative else address
+    return study.ledger or os.environ.get(LEDGER_VARIABLE) or None
 
 
 def is_study_name(name: str) -> bool:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from raysearch.addresses import hide_secrets, is_incomplete
 from raysearch.config import Config
-from raysearch.config_rules import LEDGER_VARIABLE, lasting_ledger, ledger_of
+from raysearch.config_rules import LEDGER_VARIABLE, ledger_of
 from raysearch.errors import Problems, StudyError
 from raysearch.study.cluster import check_address, check_fits
-from raysearch.study.database import check_database
+from raysearch.study.database import check_database, is_same_place
 from raysearch.study.home import StudyAbout
 from raysearch.study.storage import holds_study
 from raysearch.tracking import check_experiment, check_reachable, resolve_uri
@@ -35,6 +35,10 @@ def knock(config: Config) -> None:
         check_database(config.study.ledger)
     uri = resolve_uri(config.tracking)
     if uri is not None:
+        if config.study.ledger is not None and is_same_place(config.study.ledger, uri):
+            raise StudyError(
+                f"ledger: {_hidden(uri)} is MLflow's store too; give the ledger a database of its own"
+            )
         check_reachable(uri)
         check_experiment(uri, config.tracking.experiment)
 
@@ -62,9 +66,8 @@ def complete(config: Config, about: StudyAbout) -> Config:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or config.tracking.uri
         config = config.replace("tracking", uri=uri)
     _check_whole(config, about)
-    config = config.replace("study", ledger=lasting_ledger(config.study.ledger))
     kept, given = about.config["study"]["ledger"], config.study.ledger
-    if given == kept:
+    if _hidden(given) == kept:
         return config
     if kept is None:
         raise StudyError(

@@ -59,12 +59,34 @@ def open_to_read(database: str) -> RDBStorage | None:
         return _opened_to_read(database) if _has_tables(database) else None
 
 
-@functools.lru_cache(maxsize=16)
 def _opened_to_read(database: str) -> RDBStorage:
-    """Return the storage that this process reads from: each has connections of its own, and keeps them."""
-    is_file = database.startswith("sqlite")  # in whose place another may be put
-    settings = _unpooled(database) if is_file else _engine_settings(database)
-    return RDBStorage(_as_template(database), engine_kwargs=settings, skip_table_creation=True)
+    # A file may have come in place of another, and a relative address means another one elsewhere.
+    is_file = database.startswith("sqlite")
+    return _made_to_read(database) if is_file else _made_to_read_once(database)
+
+
+def _made_to_read(database: str) -> RDBStorage:
+    return RDBStorage(_as_template(database), engine_kwargs=_unpooled(database), skip_table_creation=True)
+
+
+_made_to_read_once = functools.lru_cache(maxsize=16)(_made_to_read)  # each asks the server for its schema
+
+
+def is_same_place(database: str, other: str) -> bool:
+    """Tell whether two addresses are those of one database."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        one, another = make_url(database), make_url(other)
+    except ArgumentError:  # a web address, or none
+        return False
+    if one.get_backend_name() != another.get_backend_name():
+        return False
+    if one.get_backend_name() == "sqlite":
+        return Path(one.database or "").resolve() == Path(another.database or "").resolve()
+    places = [(url.host, url.port, url.database, url.query.get("options")) for url in (one, another)]
+    return places[0] == places[1]
 
 
 def _has_tables(database: str) -> bool:
@@ -86,7 +108,7 @@ def _has_tables(database: str) -> bool:
         complete = tables.has_table(version) and bool(
             connection.scalar(text(f"select count(*) from {version}"))
         )
-        if complete and not tables.has_table("studies"):
+        if complete and (not tables.has_table("studies") or tables.has_table("experiments")):
             raise StudyError(
                 f"ledger: the database {_shown(database)} holds another program's tables, such as MLflow's; "
                 "give the ledger a database of its own"
@@ -107,17 +129,16 @@ def _make_tables(database: str) -> None:
         time.sleep(_LOOK_S)
 
 
-def _comes_into_being(error: Exception) -> bool:
+def _comes_into_being(error: BaseException) -> bool:
     """Tell whether another process was making Optuna's tables in the same new database at that moment."""
     from sqlalchemy.exc import DatabaseError, IntegrityError
 
-    state = getattr(
-        getattr(error, "orig", None), "sqlstate", ""
-    )  # of PostgreSQL: its words are in any language
+    if not isinstance(error, DatabaseError):  # Optuna wraps some
+        return error.__cause__ is not None and _comes_into_being(error.__cause__)
+    # PostgreSQL's words are in any language.
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     told = any(words in str(error) for words in ("already exists", "database is locked"))
-    return isinstance(error, IntegrityError) or (
-        isinstance(error, DatabaseError) and (told or state in ("42P07", "42710"))
-    )
+    return told or isinstance(error, IntegrityError) or state in ("42P07", "42710")
 
 
 def _check_file(name: str | None) -> None:
@@ -132,6 +153,8 @@ def _check_file(name: str | None) -> None:
     path = Path(str(name))
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OSError(f"the directory {path.parent} is not there, or cannot be written")
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is not a file")
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise OSError(f"{path} cannot be written")
 

@@ -168,18 +168,28 @@ def test_a_ledger_that_cannot_be_reached_is_refused_before_the_table_is_read(
     assert not Path("studies").exists()
 
 
-@pytest.mark.usefixtures("no_report")
-def test_a_ledger_beside_the_user_is_found_from_any_directory(study, table, tmp_path, monkeypatch):
-    study(table, study__ledger="sqlite:///trials.db")
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    home = str(tmp_path / "studies")
-    assert sum(resume("s", home, overrides={"search": {"trials": 3}}).result.trials.values()) == 3
-    monkeypatch.chdir(tmp_path)
-    more = {"search": {"trials": 4}, "study": {"ledger": "sqlite:///trials.db"}}
-    assert sum(resume("s", overrides=more).result.trials.values()) == 4
-    assert sorted(path.name for path in elsewhere.iterdir()) == []
+@pytest.mark.parametrize(
+    ("ledger", "store"),
+    [
+        ("sqlite:///mlflow.db", None),
+        ("sqlite+pysqlite:///there/../both.db?timeout=3", "sqlite:///both.db"),
+        ("postgresql+psycopg://me@127.0.0.1:1/db", "postgresql://127.0.0.1:1/db"),
+    ],
+)
+def test_one_database_for_ledger_and_record_is_refused_before_anything_is_made(
+    settings, table, tmp_path, ledger, store, monkeypatch
+):
+    monkeypatch.setattr("raysearch.flow.places.check_database", lambda address: None)
+    config = settings(study__ledger=ledger, tracking__enabled=True, tracking__uri=store)
+    with pytest.raises(StudyError, match=r"is MLflow's store too; give the ledger a database of its own"):
+        check(config, table)
+    assert not list(tmp_path.glob("*.db"))
+
+
+def test_a_study_with_a_secret_ledger_that_has_not_begun_goes_on(settings, tmp_path):
+    config = settings(study__ledger=f"sqlite:///{tmp_path}/l.db?key={SECRET}")
+    kept = about_of(kept_of(config), in_memory=True)
+    assert complete(config, kept).study.ledger == config.study.ledger
 
 
 def test_a_file_that_is_no_database_is_refused_and_a_new_one_is_not_made(settings, table, tmp_path):

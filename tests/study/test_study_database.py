@@ -12,6 +12,7 @@ from pathlib import Path
 import mlflow
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -27,6 +28,12 @@ JOURNAL = Path("no-ledger.log")
 @pytest.fixture
 def database(tmp_path):
     return f"sqlite:///{tmp_path}/trials.db"
+
+
+def wrapped(error):
+    told = StorageInternalError("as Optuna tells some")
+    told.__cause__ = error
+    return told
 
 
 def with_study(database, name="s"):
@@ -76,6 +83,21 @@ def test_what_no_other_process_could_read_is_refused(address, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_directory_is_no_ledger(tmp_path):
+    with pytest.raises(StudyError, match="is not a file"):
+        check_database(f"sqlite:///{tmp_path}")
+
+
+def test_a_relative_address_is_read_where_one_stands(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with_study("sqlite:///trials.db", name)
+    for name in ("a", "b"):
+        monkeypatch.chdir(tmp_path / name)
+        assert holds_study("sqlite:///trials.db", name)
+
+
 def test_the_store_of_mlflow_is_no_ledger_and_stays_as_it_is(tmp_path):
     store = f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.MlflowClient(tracking_uri=store).search_experiments()
@@ -86,6 +108,10 @@ def test_the_store_of_mlflow_is_no_ledger_and_stays_as_it_is(tmp_path):
         ):
             opened(store)
     assert tables_of(tmp_path / "mlflow.db") == before
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
+        other.execute("create table studies (study_id integer)")  # as an earlier try left it
+    with pytest.raises(StudyError, match="another program's tables"):
+        check_database(store)
 
 
 def tables_of(file):
@@ -120,6 +146,7 @@ def test_a_new_one_that_many_open_at_once_is_opened_by_all(tmp_path, database):
         OperationalError("CREATE TABLE", {}, Exception("table studies already exists")),
         OperationalError("CREATE TABLE", {}, Exception("database is locked")),
         IntegrityError("INSERT", {}, Exception("duplicate key")),
+        wrapped(OperationalError("INSERT", {}, Exception("database is locked"))),
     ],
 )
 def test_one_whose_tables_another_makes_is_opened_again(database, monkeypatch, error):
