@@ -73,12 +73,12 @@ class Up:
     def record(self, name: str) -> str:
         return f"sqlite:///{self.rig.shared / name}.db"
 
-    def ended(self, name: str) -> int:
+    def ended(self, name: str, home: Path | None = None) -> int:
         """Return how many trials of a study have ended."""
         from raysearch.study.reading import LedgerReader
         from raysearch.study.storage import open_storage_to_read
 
-        journal = self.rig.shared / "studies" / name / "ledger.log"
+        journal = (home or self.rig.shared / "studies") / name / "ledger.log"
         storage = open_storage_to_read(journal, None)
         found = [study.study_name for study in storage.get_all_studies()] if storage else []
         return len(LedgerReader(journal, None, found[0]).results()) if found else 0
@@ -118,5 +118,5 @@ def bring_up(rig: Rig, place: Path) -> Up:
     made = Up(rig, cluster_file(rig, place), f"{rig.address(1)}:6379")
     for block in page()[:2]:
         made.type(block)
-    wait_for(lambda: made.nodes() == 3, "three nodes are up", 120)
+    wait_for(lambda: made.nodes() == 3, "three nodes are up")
     return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pandas as pd
 import pytest
@@ -57,8 +56,7 @@ def test_a_study_is_sent_followed_stopped_and_gone_on_with(up):
     assert left["study"] == "long"
     with pytest.raises(AssertionError, match="is being run by a job"):
         submitted(up, "tune long", "--detach")
-    wait_for(lambda: any(up.workers(host) for host in (1, 2, 3)), "the study that was sent runs")
-    time.sleep(5)
+    wait_for(lambda: up.ended("long", home) >= 2, "the study that was sent runs")
     assert "has stopped" in submitted(up, "stop long")
     stopped = json.loads((home / "long" / "result.json").read_text())
     assert stopped["stopped_by"] == "interrupt"
@@ -118,16 +116,16 @@ def test_a_node_that_joins_in_the_middle_gets_trials(up):
 
 
 def test_a_study_whose_head_dies_goes_on_on_a_new_cluster(up):
-    running = up.study("headless", 45)
+    running = up.study("headless", 120)
     wait_for(lambda: up.ended("headless") >= 8, "trials have ended")
     up.rig.hosts("kill", "1")
-    running.communicate(timeout=60)
+    running.communicate(timeout=300)
     before = up.ended("headless")
     up.rig.hosts("up", "1")
     up.type(page()[1])
-    wait_for(lambda: up.nodes() == 3, "the new cluster has three nodes", 120)
-    assert 8 <= before < 45
-    up.whole(up.resume("headless"), "headless", 45)
+    wait_for(lambda: up.nodes() == 3, "the new cluster has three nodes")
+    assert 8 <= before < 120
+    up.whole(up.resume("headless"), "headless", 120)
 
 
 def test_without_the_token_nobody_gets_in(up):
@@ -138,7 +136,6 @@ def test_without_the_token_nobody_gets_in(up):
 
 def test_ray_down_leaves_no_process_on_any_node(up):
     up.type(page()[-1])
-    begun = time.monotonic()
 
     def quiet() -> bool:
         listed = [up.rig.hosts("ps", str(host)) for host in (1, 2, 3)]
@@ -146,5 +143,4 @@ def test_ray_down_leaves_no_process_on_any_node(up):
             mark in told for told in listed for mark in ("site-packages/ray/", "ray::", "gcs_server")
         )
 
-    wait_for(quiet, "no process of Ray's is left", 120)
-    assert time.monotonic() - begun < 120
+    wait_for(quiet, "no process of Ray's is left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -86,7 +87,8 @@ class Run:
         def killed() -> bool:
             pids = found()
             for pid in pids[:1]:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                    os.kill(pid, signal.SIGKILL)
             return bool(pids)
 
         wait_until(killed, f"a process has {marks}")
@@ -157,6 +159,7 @@ def run_with_faults(
     finally:
         for session in study.sessions:
             for pid in family(session):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         server.kill()
     return told

@@ -20,7 +20,7 @@ import pandas as pd
 from raysearch.errors import StudyError
 from raysearch.records import TrialResult
 from raysearch.study.reading import LedgerReader
-from raysearch.study.storage import open_storage_to_read
+from raysearch.study.storage import open_storage_to_read, storage_errors_told
 
 _STATES = {"finished": "FINISHED", "stopped": "KILLED", "cut": "KILLED", "failed": "FAILED"}
 
@@ -143,7 +143,8 @@ class Study:
         """Return the trials that have ended, as the ledger knows them."""
         journal = self.home / "s" / "ledger.log"
         storage = open_storage_to_read(journal, self.ledger)
-        name = next((study.study_name for study in storage.get_all_studies()), "") if storage else ""
+        with storage_errors_told(reading=True):
+            name = next((study.study_name for study in storage.get_all_studies()), "") if storage else ""
         return list(LedgerReader(journal, self.ledger, name).results()) if name else []
 
     def wait_for(self, trials: int, driver: subprocess.Popen[str]) -> None:
@@ -193,7 +194,7 @@ class Study:
 
     def check_nothing_runs(self) -> None:
         """No process is left of any command."""
-        wait_until(lambda: not any(family(one) for one in self.sessions), "all processes have ended", 60)
+        wait_until(lambda: not any(family(one) for one in self.sessions), "all processes have ended")
 
 
 def family(session: int) -> list[int]:

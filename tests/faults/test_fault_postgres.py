@@ -73,7 +73,7 @@ def server(tmp_path, postgres, monkeypatch):
         except OSError:
             return False
 
-    wait_until(answers, "the production server answers", 120)
+    wait_until(answers, "the production server answers")
     yield uri
     process.send_signal(signal.SIGINT)
     try:
@@ -103,7 +103,7 @@ def test_a_study_outlives_a_restart_of_postgresql_behind_its_record(tmp_path, po
     postgres.stop()
     study.wait_for(len(study.ended()) + 10, driver)  # the search goes on
     postgres.start()
-    _, errors = driver.communicate(timeout=240)
+    _, errors = driver.communicate(timeout=900)
     assert driver.returncode == 0, errors
     assert "is not complete" not in errors
     study.check_trials()
@@ -124,15 +124,15 @@ def test_a_ledger_that_goes_away_ends_the_study_in_words_and_nothing_is_lost(tmp
     study.wait_for(8, driver)
     postgres.stop()
     began = time.monotonic()
-    _, errors = driver.communicate(timeout=120)
-    assert time.monotonic() - began < 60
+    _, errors = driver.communicate(timeout=300)
+    assert time.monotonic() - began < 120
     assert driver.returncode == 1
     assert "ledger" in errors and PASSWORD not in errors
     postgres.start()
     before = {result.key for result in study.ended()}
     assert len(before) >= 8
     driver = study.start()
-    _, errors = driver.communicate(timeout=240)
+    _, errors = driver.communicate(timeout=900)
     assert driver.returncode == 0, errors
     assert before <= {result.key for result in study.ended()}
     study.check_trials()
@@ -161,7 +161,7 @@ def test_a_new_database_is_opened_by_all_who_begin_at_once_and_read_through_few_
         with create_engine(uri, poolclass=NullPool).connect() as connection:
             return connection.scalar(text(asked)) <= 12  # two of each that writes or reads, and this one
 
-    wait_until(few, "few connections are left", 30)  # the server ends them after the client
+    wait_until(few, "few connections are left")  # the server ends them after the client
 
 
 def test_of_two_drivers_of_one_study_in_postgresql_one_goes_on(postgres, tmp_path, monkeypatch):
@@ -192,7 +192,9 @@ def test_of_two_drivers_of_one_study_in_postgresql_one_goes_on(postgres, tmp_pat
     (held,) = (one for one in leases if one is not lost)
     held.check()
 
-    monkeypatch.setattr(held, "confirm", lambda: None)  # frozen
+    held._ends.set()  # frozen: it says nothing more, also nothing that it had begun
+    held._thread.join()
+    held._ends.clear()
     monkeypatch.setattr(drivers, "seen_from", lambda: "another machine")
     found = drivers.driver_of(held._study)
     with lease.Lease(lost._study, "s") as successor:

@@ -22,7 +22,8 @@ class TrialWorker(ray_engine.TrialWorker):
         nodes = Path(PLACE, "nodes")
         with nodes.open("a") as file:
             file.write(f"{ray.get_runtime_context().get_node_id()}\n")
-        if len(set(nodes.read_text().split())) < 2:
+        until = time.monotonic() + 200
+        while len(set(nodes.read_text().split())) < 2 and time.monotonic() < until:
             time.sleep(0.5)
         return super().step()
 

@@ -158,7 +158,7 @@ def main(place, what):
         leave_while_another_thread_litters()
         return
     if what == "kill":
-        search(place, limits(8), 0.3)
+        search(place, limits(24), 0.3)
         return
     study = search(place, limits(None), 100, handler=True)
     print(f"halted {study.conductor.stopped_by} {time.time():.2f}", flush=True)

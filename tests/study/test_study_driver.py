@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -78,7 +79,8 @@ def alive(processes, seconds=90.0):
 def end_leftovers(processes):
     """Give what a killed driver left behind time to go by itself, then end it, by its ids only."""
     for pid in alive(processes, 10.0):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the end of one of Ray's ends others
+            os.kill(pid, signal.SIGKILL)
 
 
 def ended(place):
@@ -102,8 +104,8 @@ def test_a_killed_driver_s_study_goes_on_to_exactly_the_asked_number(tmp_path, l
         driver.kill()
         end_leftovers(below)
     before = ended(tmp_path)
-    assert 3 <= len(before) < 8
-    study = begin(tmp_path, limits(8))
+    assert 3 <= len(before) < 24
+    study = begin(tmp_path, limits(24))
     trials = study.ledger.study.trials
     assert any(trial.state == TrialState.WAITING for trial in trials)
     # A trial that was proposed, but not begun yet when the kill came, has no key.
@@ -113,12 +115,12 @@ def test_a_killed_driver_s_study_goes_on_to_exactly_the_asked_number(tmp_path, l
         place = (cluster, compute(2))
         run_on_ray(study.conductor, study.ledger, study.space, small_job(), place)
     after = ended(tmp_path)
-    assert len(after) == len({result.key for result in after}) == 8
+    assert len(after) == len({result.key for result in after}) == 24
     assert after[: len(before)] == before
     assert keys <= {result.key for result in after}
-    assert [trial.state for trial in study.ledger.study.trials] == [TrialState.COMPLETE] * 8
+    assert [trial.state for trial in study.ledger.study.trials] == [TrialState.COMPLETE] * 24
     params = [tuple(trial.params.values()) for trial in study.ledger.study.trials]
-    assert len(set(params)) == 8
+    assert len(set(params)) == 24
 
 
 @pytest.mark.slow
@@ -145,7 +147,7 @@ def test_an_own_ray_is_left_at_once_when_time_is_up_and_at_an_interrupt(tmp_path
         assert why == "time"
         assert float(late) < 50
         assert until(driver, "loaded") == ["loaded", "False"]  # nothing was asked to be recorded
-        driver.wait(20)
+        driver.wait(120)
     finally:
         driver.kill()
         end_leftovers(below)
@@ -190,7 +192,7 @@ def test_ctrl_c_of_the_whole_terminal_while_the_dashboard_starts_ends_it_whole(t
     begun, below = time.monotonic(), descendants(driver.pid)
     os.killpg(driver.pid, signal.SIGINT)
     said, _ = driver.communicate(timeout=120)
-    assert time.monotonic() - begun < 30, "Ray waited for a dashboard that is half started"
+    assert time.monotonic() - begun < 45, "Ray waited for a dashboard that is half started"
     assert said.splitlines()[-2:] == ["interrupted", "children 0"]
     assert alive(below) == {}
 

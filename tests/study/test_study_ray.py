@@ -171,7 +171,7 @@ def test_what_one_worker_has_binned_the_other_loads(tmp_path, monkeypatch):
     trained = acting(monkeypatch, tmp_path, lambda self: time.sleep(0.3))  # so that both get some
     ended = []
     monkeypatch.setattr(ray_engine, "end_share", lambda name: (ended.append(name), end_share(name)))
-    run(begin(tmp_path, limits(8)))
+    run(begin(tmp_path, limits(24)))
     assert len({pid for _, pid in trained()}) == 2
     assert len(Path(tmp_path, "binned").read_text().split()) == 1
     assert ended
