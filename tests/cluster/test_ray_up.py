@@ -143,4 +143,4 @@ def test_ray_down_leaves_no_process_on_any_node(up):
             mark in told for told in listed for mark in ("site-packages/ray/", "ray::", "gcs_server")
         )
 
-    wait_for(quiet, "no process of Ray's is left")
+    wait_for(quiet, "no process of Ray's is left", 120)

@@ -195,7 +195,7 @@ def test_a_trial_that_hangs_is_given_up_after_its_time(tmp_path, monkeypatch, lo
     study = begin(tmp_path, limits(4))
     begun = time.monotonic()
     run(study, timeout_s=30.0)
-    assert time.monotonic() - begun < 400
+    assert time.monotonic() - begun < 200
     assert states(study).count(TrialState.COMPLETE) == 4
     (failed,) = [result for result in study.ledger.results if result.state == "failed"]
     assert (failed.number, failed.reason) == (1, "it took longer than the 30 s of --trial-timeout")

@@ -56,25 +56,25 @@ def test_addresses_that_cannot_work_are_refused_with_the_fix(uri, words):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid", "10.255.255.1"])
-def test_nobody_there_is_told_soon(host):
+def test_nobody_there_is_told_within_five_seconds(host):
     uri = f"http://{host}:{free_port()}"
     started = time.monotonic()
     with pytest.raises(TrackingError) as caught:
         check_reachable(uri)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 5
     assert uri in str(caught.value)
     assert "--no-tracking" in str(caught.value)
 
 
 @pytest.mark.slow
-def test_a_listener_that_never_answers_is_told_soon():
+def test_a_listener_that_never_answers_is_told_within_five_seconds():
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
         started = time.monotonic()
         with pytest.raises(TrackingError, match="no-tracking"):
             check_reachable(f"http://127.0.0.1:{mute.getsockname()[1]}")
-        assert time.monotonic() - started < 30
+        assert time.monotonic() - started < 5
 
 
 def test_a_web_server_that_is_not_mlflow_is_refused(server):

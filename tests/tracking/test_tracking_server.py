@@ -82,9 +82,9 @@ def test_a_server_that_dies_holds_nobody_up_and_resume_completes_the_record(
         for result in trials[1:]:
             report(tracker, result)
         tracker.study_ended("FINISHED", outcome(trials[0]), trials, None, forecaster_dir)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 0.5
         told = tracker.close()
-        assert time.monotonic() - started < 60
+        assert time.monotonic() - started < 15
         assert "`python -m raysearch sync cheese-1` sends what is missing" in told[0]
         assert "has not answered" in told[-1]
         assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
@@ -92,7 +92,7 @@ def test_a_server_that_dies_holds_nobody_up_and_resume_completes_the_record(
         started = time.monotonic()
         with pytest.raises(TrackingError, match="--no-tracking"):
             open_tracker(config).study_started(info)
-        assert time.monotonic() - started < 60
+        assert time.monotonic() - started < 5
 
         server = start_server(tmp_path, port)
         again = open_tracker(config)
